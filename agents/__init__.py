@@ -1,0 +1,1 @@
+"""The router, the four specialised agents, the ops copilot and the explanations."""

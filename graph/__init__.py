@@ -1,0 +1,1 @@
+"""Domain types, units, time, errors, the site pack and the stores."""

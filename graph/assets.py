@@ -1,0 +1,107 @@
+"""What a site is made of: one record a kind of asset, sizes as on the nameplate.
+
+Signals are named `asset.quantity`. An energy hub expects these quantities by kind:
+grid_connection `power_kw` (import positive) · pv `power_kw` · load `power_kw` ·
+battery `soc_pct`, `power_kw` and setpoint `power_set_kw` (charging positive) ·
+heat_pump `power_kw`, `heat_kw` and setpoint `power_set_kw` · buffer_tank `temp_degc` ·
+zone `temp_degc` and setpoint `setpoint_degc` · weather `temp_degc`, `ghi_w_m2`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from graph.record import Record
+
+AssetId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class _Asset(Record):
+    id: AssetId
+    label: str = ""
+    synonyms: tuple[str, ...] = Field((), description="what operators call it")
+
+
+class GridConnection(_Asset):
+    """The point of common coupling."""
+
+    kind: Literal["grid_connection"]
+    import_limit_kw: float = Field(gt=0)
+    export_limit_kw: float = Field(ge=0)
+
+
+class Photovoltaics(_Asset):
+    """A PV plant whose power is forecast, not modelled."""
+
+    kind: Literal["pv"]
+    rated_kw: float = Field(gt=0)
+
+
+class ElectricLoad(_Asset):
+    """A load that nobody controls."""
+
+    kind: Literal["load"]
+    rated_kw: float = Field(gt=0)
+
+
+class Battery(_Asset):
+    """Electric storage."""
+
+    kind: Literal["battery"]
+    capacity_kwh: float = Field(gt=0)
+    max_charge_kw: float = Field(gt=0)
+    max_discharge_kw: float = Field(gt=0)
+    round_trip_efficiency: float = Field(gt=0, le=1)
+    soc_min_pct: float = Field(ge=0, le=100)
+    soc_max_pct: float = Field(ge=0, le=100)
+    wear_cost_per_kwh: float = Field(0.0, ge=0, description="currency a kWh of throughput")
+
+
+class HeatPump(_Asset):
+    """An air-to-water heat pump that charges a buffer tank."""
+
+    kind: Literal["heat_pump"]
+    min_power_kw: float = Field(gt=0, description="least electric power while running")
+    max_power_kw: float = Field(gt=0)
+    nominal_cop: float = Field(gt=1)
+    min_on_s: float = Field(0.0, ge=0)
+    min_off_s: float = Field(0.0, ge=0)
+    sink: AssetId = Field(description="the buffer tank")
+    source: AssetId = Field(description="the weather asset whose air it draws heat from")
+
+
+class BufferTank(_Asset):
+    """Hot water between heat pump and emitters."""
+
+    kind: Literal["buffer_tank"]
+    volume_l: float = Field(gt=0)
+    min_degc: float
+    max_degc: float
+
+
+class Zone(_Asset):
+    """A heated space with a local thermostat that follows its setpoint."""
+
+    kind: Literal["zone"]
+    floor_area_m2: float = Field(gt=0)
+    source: AssetId = Field(description="the tank that its emitters draw from")
+    group: str = Field("rooms", description="the name under which operators mean all such zones")
+
+
+class Weather(_Asset):
+    """The weather station."""
+
+    kind: Literal["weather"]
+
+
+Asset = Annotated[
+    GridConnection
+    | Photovoltaics
+    | ElectricLoad
+    | Battery
+    | HeatPump
+    | BufferTank
+    | Zone
+    | Weather,
+    Field(discriminator="kind"),
+]

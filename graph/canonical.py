@@ -1,0 +1,92 @@
+"""Canonical bytes and digests (RFC 8785), and a JSON reader that trusts nothing.
+
+The standard reader keeps the last of two equal keys, so two readers of one document can see two
+different values; `strict_loads` refuses such a document.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from graph.errors import IntegrityError
+
+MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
+MAX_DEPTH = 64  # our deepest document nests 12; the interpreter's own limit is near 1000
+
+
+def canonical_bytes(value: Any) -> bytes:
+    """RFC 8785 bytes of a JSON value or a pydantic model.
+
+    Raises:
+        IntegrityError: NaN, infinity, an integer of 2**53 or more, or a type JSON has not.
+    """
+    import rfc8785
+
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json")
+    try:
+        return bytes(rfc8785.dumps(value))
+    except (rfc8785.CanonicalizationError, ValueError) as error:
+        raise IntegrityError(f"the value has no canonical form: {error}") from error
+
+
+def digest(value: Any) -> str:
+    """`sha256:<hex>` of the canonical bytes of `value`."""
+    return digest_bytes(canonical_bytes(value))
+
+
+def digest_bytes(data: bytes) -> str:
+    """`sha256:<hex>` of `data`."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def _no_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise IntegrityError(f"the document has the key {key!r} twice")
+        found[key] = value
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise IntegrityError(f"the document holds {name}, which is not a JSON number")
+
+
+def strict_loads(data: bytes, limit: int = MAX_DOCUMENT_BYTES) -> Any:
+    """Parse JSON from outside: UTF-8, no duplicate keys, no NaN, bounded size and depth."""
+    if len(data) > limit:
+        raise IntegrityError(f"the document has {len(data)} bytes, more than the {limit} allowed")
+    try:
+        text = data.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise IntegrityError(f"the document is not JSON in UTF-8: {error}") from error
+    _check_depth(value)
+    return value
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, (dict, list))
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return
+    raise IntegrityError(f"the document nests deeper than {MAX_DEPTH}")
+
+
+def canonical_loads(data: bytes) -> Any:
+    """Parse JSON and demand that the bytes are the canonical ones, so no bit of them is free."""
+    value = strict_loads(data)
+    if canonical_bytes(value) != data:
+        raise IntegrityError(
+            "the document's bytes are not canonical (RFC 8785)",
+            "a re-formatted or altered file; ask for the original",
+        )
+    return value

@@ -1,0 +1,127 @@
+"""What the sandbox found: KPI deltas with intervals, violation probabilities with bounds."""
+
+from pydantic import Field
+
+from graph.record import Record
+
+
+class Estimate(Record):
+    """A mean over the sampled futures with a 90 % interval of the futures."""
+
+    mean: float
+    low: float = Field(description="5 % quantile over futures")
+    high: float = Field(description="95 % quantile over futures")
+    unit: str
+
+
+class Violation(Record):
+    """How often a constraint broke in the futures."""
+
+    id: str
+    label: str
+    signal: str | None = None
+    hard: bool
+    probability: float = Field(ge=0, le=1)
+    upper: float = Field(ge=0, le=1, description="Clopper-Pearson, one-sided 95 %")
+    allowed: float = Field(ge=0, le=1, description="greatest probability that is accepted")
+    worst: float = Field(description="greatest excess in `unit` over all futures")
+    unit: str
+    baseline_probability: float = Field(0.0, ge=0, le=1, description="same futures, doing nothing")
+
+
+class BandTrace(Record):
+    """Quantiles of a signal over futures, for charts and guardrails."""
+
+    signal: str
+    unit: str
+    step_s: int
+    q05: tuple[float, ...]
+    q50: tuple[float, ...]
+    q95: tuple[float, ...]
+
+
+class Outcome(Record):
+    """One candidate over all futures."""
+
+    source: str
+    kpis: dict[str, Estimate]
+    violations: tuple[Violation, ...]
+    traces: tuple[BandTrace, ...] = ()
+    cvar_cost: float = Field(description="mean cost of the worst 5 % of futures")
+
+
+class ShadowResult(Record):
+    """Candidate, do-nothing and runner-up over the same futures."""
+
+    futures: int
+    seed: int
+    horizon_steps: int
+    step_s: int
+    outcomes: tuple[Outcome, ...]
+    kpi_delta: dict[str, Estimate] = Field(description="candidate - baseline, future by future")
+    candidate: str
+    runner_up: str | None = None
+    passed: bool
+    reasons: tuple[str, ...] = Field(description="why not, or what it passed")
+
+
+class CanaryMetric(Record):
+    """One guardrail or metric as the gate's own code judged it in the twin."""
+
+    name: str
+    outcome: str = Field(description="successful, failed, inconclusive or error")
+    measurements: int
+    failures: int
+    detail: str = ""
+
+
+class CanaryResult(Record):
+    """The rollout and its rollback, through the gate's code, against the twin."""
+
+    points: tuple[str, ...]
+    duration_s: int
+    cycles: int
+    writes: int
+    metrics: tuple[CanaryMetric, ...]
+    rollback_exercised: bool
+    rollback_restored: bool = Field(description="every point back with the local law in time")
+    rollback_seconds: float = Field(description="plant time from trip to the last release")
+    rollback_digest: str = Field(description="digest of the rollback's command sequence")
+    passed: bool
+    reasons: tuple[str, ...]
+
+
+class Evidence(Record):
+    """A number that speaks for or against a cause."""
+
+    what: str
+    value: float
+    limit: float | None = None
+    unit: str = ""
+
+
+class Finding(Record):
+    """What diagnostics found on one subject."""
+
+    kind: str = Field(description="data_quality, sensor_fault, actuator_fault, model_error, ...")
+    subject: str
+    cause: str = Field(description="named cause in words")
+    probability: float = Field(ge=0, le=1)
+    evidence: tuple[Evidence, ...]
+    action: str = Field(description="none, watch or shed")
+
+
+class MarketView(Record):
+    """What the horizon is worth: the market agent's first job."""
+
+    currency: str
+    cheapest: float
+    dearest: float
+    spread: float = Field(description="dearest import - cheapest import after storage losses")
+    export_mean: float
+    carbon_mean_g_per_kwh: float
+    carbon_price_per_t: float
+    demand_charge_per_kw: float
+    storage_value_per_kwh: float = Field(description="terminal value of a stored kWh")
+    do_nothing: dict[str, float] = Field(description="the baseline's bill by component")
+    notes: tuple[str, ...] = ()

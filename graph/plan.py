@@ -1,0 +1,83 @@
+"""Planner results. A failed, late or loose solve is a status here, never a candidate."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from graph.record import Record, UtcTime
+
+
+class SolveStatus(StrEnum):
+    """How a solve ended. Only the first two may become a candidate."""
+
+    OPTIMAL = "optimal"
+    WITHIN_GAP = "within_gap"
+    GAP_NOT_REACHED = "gap_not_reached"
+    ON_SLACK = "on_slack"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
+    ITERATION_LIMIT = "iteration_limit"
+    NODE_LIMIT = "node_limit"
+    TIME_LIMIT = "time_limit"
+    NUMERICAL_TROUBLE = "numerical_trouble"
+    BAD_INPUT = "bad_input"
+    SOLVER_MISSING = "solver_missing"
+    NOT_SOLVED = "not_solved"
+
+    @property
+    def usable(self) -> bool:
+        """Whether the result may be tried in the sandbox."""
+        return self in (SolveStatus.OPTIMAL, SolveStatus.WITHIN_GAP)
+
+
+class ActiveConstraint(Record):
+    """A constraint that holds the plan where it is, from the LP with the integers fixed."""
+
+    id: str
+    label: str = Field(description="in the operator's words")
+    signal: str | None = None
+    steps: tuple[int, ...] = Field(description="where it binds")
+    multiplier: float = Field(description="objective saved per unit of relaxation, summed")
+    unit: str = Field(description="currency per unit of the constraint")
+
+
+class Conflict(Record):
+    """Why nothing is feasible, by how much, and the least relaxation that would cure it."""
+
+    id: str
+    label: str
+    amount: float = Field(gt=0, description="least total relaxation in `unit`")
+    unit: str
+    relaxed_to: float | None = None
+    at: UtcTime | None = Field(None, description="when it is worst")
+    text: str = Field(description="the cure in one sentence")
+
+
+class Plan(Record):
+    """Setpoint trajectories on the site's step, with the account of the solve behind them."""
+
+    source: str = Field(description="milp-dispatch, baseline, hold-last, plugin:<id>, ...")
+    status: SolveStatus
+    start: UtcTime
+    step_s: int
+    setpoints: dict[str, tuple[float, ...]] = Field(
+        default_factory=dict, description="by point; a point that is absent stays with local law"
+    )
+    predicted: dict[str, tuple[float, ...]] = Field(
+        default_factory=dict, description="expected trajectory by signal, at the end of each step"
+    )
+    objective: float | None = None
+    objective_terms: dict[str, float] = Field(default_factory=dict)
+    bound: float | None = None
+    gap: float | None = Field(None, description="(objective - bound) / |objective|")
+    iterations: int = 0
+    nodes: int = 0
+    slack: dict[str, float] = Field(default_factory=dict, description="use of soft constraints")
+    active: tuple[ActiveConstraint, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Length of the trajectories."""
+        return max((len(v) for v in self.setpoints.values()), default=0)

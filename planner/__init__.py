@@ -1,0 +1,1 @@
+"""The intent compiler, forecasts and dispatch planning."""

@@ -1,0 +1,1 @@
+"""The host for third-party WASM components and their capabilities."""

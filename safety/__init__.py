@@ -1,0 +1,1 @@
+"""Limits, compliance policy, signing, ledger, lifecycle and the gate beside the plant."""

@@ -1,0 +1,1 @@
+"""Twin models, state estimation, simulation and shadow and canary evaluation."""

@@ -1,0 +1,1 @@
+"""Site packs and the emulated plants that they run on."""
