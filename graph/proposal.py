@@ -44,7 +44,7 @@ class ProposedPolicy(Record):
 
 
 class Because(Record):
-    """A link of the because-chain. `checked` says that intervening on the cause moved the effect."""
+    """A link of the because-chain. `checked`: intervening on the cause moved the effect."""
 
     cause: str
     effect: str
@@ -169,7 +169,7 @@ class RequiredApprovals(Record):
 
 
 class VoidGuard(Record):
-    """The approval is void once the signal leaves this range (checked at approval and actuation)."""
+    """Void once the signal leaves this range (checked at approval and at actuation)."""
 
     signal: str
     minimum: float

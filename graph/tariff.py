@@ -1,7 +1,7 @@
 """Tariffs in the site's own time zone: what a kWh costs, earns and emits at each instant.
 
-Periods are declared in local wall time; across a clock change the wall clock decides, so a 16:00-21:00
-peak stays five wall hours long on every day.
+Periods are declared in local wall time; across a clock change the wall clock decides, so a
+16:00-21:00 peak stays five wall hours long on every day.
 """
 
 from collections.abc import Sequence
@@ -92,9 +92,8 @@ def _check_cover(name: str, periods: Sequence[Period]) -> None:
             for wrong, word in ((count == 0, "a gap"), (count > 1, "an overlap")):
                 if wrong.any():
                     at = int(np.argmax(wrong))
-                    raise ValueError(
-                        f"{name} has {word} in month {month} on {day} at {at // 60:02d}:{at % 60:02d}"
-                    )
+                    when = f"month {month} on {day} at {at // 60:02d}:{at % 60:02d}"
+                    raise ValueError(f"{name} has {word} in {when}")
 
 
 def period_at(periods: Sequence[Period], when: datetime, zone: ZoneInfo) -> Period:

@@ -22,8 +22,7 @@ ALIASES = {
 def _registry() -> Any:
     import pint
 
-    registry = pint.UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
-    return registry
+    return pint.UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
 
 
 def canonical_unit(name: str) -> str:
