@@ -61,6 +61,9 @@ class ShadowResult(Record):
     kpi_delta: dict[str, Estimate] = Field(description="candidate - baseline, future by future")
     candidate: str
     runner_up: str | None = None
+    probability_better: float = Field(
+        0.0, ge=0, le=1, description="share of futures in which the candidate ends cheaper, settled"
+    )
     passed: bool
     reasons: tuple[str, ...] = Field(description="why not, or what it passed")
 
