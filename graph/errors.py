@@ -37,6 +37,17 @@ class SitePackError(InputError):
         return at + super().__str__()
 
 
+class MisplacedError(ValueError):
+    """Raised inside validators: says at which place below the validated record it is wrong."""
+
+    def __init__(self, message: str, place: tuple[str | int, ...], hint: str = "") -> None:
+        super().__init__(message, place, hint)
+        self.message, self.place, self.hint = message, place, hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
 class IntegrityError(PilothouseError):
     """Something signed, hashed or logged is not what it claims to be."""
 

@@ -1,14 +1,20 @@
-"""Checks that span a whole site. Each raises ValueError naming the place."""
+"""Checks that span a whole site. Each raises MisplacedError with the place."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import difflib
+from typing import TYPE_CHECKING, NoReturn
 
-from graph.errors import InputError
+from graph.errors import InputError, MisplacedError
 from graph.units import canonical_unit
 
 if TYPE_CHECKING:
     from graph.site import Site
+
+# What the end of a signal's name promises about its unit.
+NAMED_UNITS = (
+    ("_kwh", "kWh"), ("_kw", "kW"), ("_degc", "degC"), ("_pct", "percent"), ("_w_m2", "W/m^2"),
+)  # fmt: skip
 
 
 def check_site(site: Site) -> None:
@@ -21,65 +27,81 @@ def check_site(site: Site) -> None:
 
 
 def _check_unique(site: Site) -> None:
-    for what, names in (
-        ("asset", [a.id for a in site.assets]),
-        ("signal", [s.id for s in site.signals]),
+    for what, field, names in (
+        ("asset", "assets", [a.id for a in site.assets]),
+        ("signal", "signals", [s.id for s in site.signals]),
     ):
-        twice = {n for n in names if names.count(n) > 1}
-        if twice:
-            raise ValueError(f"{what} declared twice: {', '.join(sorted(twice))}")
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise MisplacedError(
+                    f"{what} declared twice: {name}", (field, index, "id"), "rename or remove one"
+                )
 
 
 def _check_units(site: Site) -> None:
-    for spec in site.signals:
+    for index, spec in enumerate(site.signals):
+        place = ("signals", index, "unit")
         try:
-            canonical_unit(spec.unit)
+            unit = canonical_unit(spec.unit)
         except InputError as error:
-            raise ValueError(f"signal {spec.id}: {error}") from error
-        for suffix, unit in (("_kw", "kW"), ("_degc", "degC"), ("_pct", "percent")):
-            if spec.id.endswith(suffix) and canonical_unit(spec.unit) != unit:
-                raise ValueError(
-                    f"signal {spec.id}: its name says {unit}, its unit says {spec.unit}"
+            raise MisplacedError(f"signal {spec.id}: {error.message}", place, error.hint) from error
+        for suffix, named in NAMED_UNITS:
+            if spec.id.endswith(suffix) and unit != named:
+                raise MisplacedError(
+                    f"signal {spec.id}: its name says {named}, its unit says {spec.unit}",
+                    place,
+                    f"expected {named}",
                 )
 
 
 def _check_references(site: Site) -> None:
-    assets = {a.id for a in site.assets}
-    signals = {s.id for s in site.signals}
-    for spec in site.signals:
+    assets = [a.id for a in site.assets]
+    signals = [s.id for s in site.signals]
+    for i, spec in enumerate(site.signals):
         if spec.asset not in assets:
-            raise ValueError(f"signal {spec.id}: there is no asset {spec.asset!r}")
+            _unknown(f"signal {spec.id}: there is no asset", spec.asset, assets, "signals", i, "id")
         if spec.follows and spec.follows not in signals:
-            raise ValueError(f"signal {spec.id}: follows unknown signal {spec.follows!r}")
-    for asset in site.assets:
+            what = f"signal {spec.id}: follows unknown signal"
+            _unknown(what, spec.follows, signals, "signals", i, "follows")
+    for i, asset in enumerate(site.assets):
         for field in ("sink", "source"):
             target = getattr(asset, field, None)
             if target is not None and target not in assets:
-                raise ValueError(f"asset {asset.id}: {field} names unknown asset {target!r}")
-    for edge in site.topology:
-        for end in (edge.source, edge.target):
+                what = f"asset {asset.id}: {field} names unknown asset"
+                _unknown(what, target, assets, "assets", i, field)
+    for i, edge in enumerate(site.topology):
+        for field in ("source", "target"):
+            end = getattr(edge, field)
             if end not in assets:
-                raise ValueError(f"topology names unknown asset {end!r}")
-    for limit in site.limits:
+                _unknown("topology names unknown asset", end, assets, "topology", i, field)
+    for i, limit in enumerate(site.limits):
         if limit.signal not in signals:
-            raise ValueError(f"limit on unknown signal {limit.signal!r}")
+            _unknown("limit on unknown signal", limit.signal, signals, "limits", i, "signal")
+
+
+def _unknown(what: str, name: str, known: list[str], *place: str | int) -> NoReturn:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+    raise MisplacedError(f"{what} {name!r}", place, hint)
 
 
 def _check_limits(site: Site) -> None:
     low: dict[str, float] = {}
     high: dict[str, float] = {}
-    for limit in site.limits:
+    for index, limit in enumerate(site.limits):
+        name, place = limit.signal, ("limits", index)
         if limit.minimum is None and limit.maximum is None:
-            raise ValueError(f"limit on {limit.signal} has neither minimum nor maximum")
+            raise MisplacedError(f"limit on {name} has neither minimum nor maximum", place)
         if limit.minimum is not None:
-            low[limit.signal] = max(low.get(limit.signal, limit.minimum), limit.minimum)
+            low[name] = max(low.get(name, limit.minimum), limit.minimum)
         if limit.maximum is not None:
-            high[limit.signal] = min(high.get(limit.signal, limit.maximum), limit.maximum)
-    for signal in low.keys() & high.keys():
-        if low[signal] >= high[signal]:
-            raise ValueError(
-                f"limits on {signal} leave nothing: minimum {low[signal]} is not below "
-                f"maximum {high[signal]}"
+            high[name] = min(high.get(name, limit.maximum), limit.maximum)
+        if name in low and name in high and low[name] >= high[name]:
+            raise MisplacedError(
+                f"limits on {name} leave nothing: minimum {low[name]} is not below "
+                f"maximum {high[name]}",
+                place,
+                "limits on one signal must leave a range",
             )
 
 
@@ -92,7 +114,8 @@ def _check_topology(site: Site) -> None:
 
     def visit(node: str, path: tuple[str, ...]) -> None:
         if node in path:
-            raise ValueError(f"topology feeds in a circle: {' -> '.join((*path, node))}")
+            circle = " -> ".join((*path, node))
+            raise MisplacedError(f"topology feeds in a circle: {circle}", ("topology",))
         if node in done:
             return
         for target in feeds.get(node, ()):

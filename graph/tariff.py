@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from graph.errors import MisplacedError
 from graph.record import Record
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -85,15 +86,38 @@ class Tariff(Record):
 def _check_cover(name: str, periods: Sequence[Period]) -> None:
     for month in range(1, 13):
         for day in DAYS:
-            count = np.zeros(MINUTES, dtype=int)
-            for p in periods:
-                if month in p.months and day in p.days:
-                    count[minutes(p.start) : minutes(p.end)] += 1
-            for wrong, word in ((count == 0, "a gap"), (count > 1, "an overlap")):
-                if wrong.any():
-                    at = int(np.argmax(wrong))
-                    when = f"month {month} on {day} at {at // 60:02d}:{at % 60:02d}"
-                    raise ValueError(f"{name} has {word} in {when}")
+            _check_day(name, periods, month, day)
+
+
+def _check_day(name: str, periods: Sequence[Period], month: int, day: str) -> None:
+    owner = np.full(MINUTES, -1)
+    for index, p in enumerate(periods):
+        if month not in p.months or day not in p.days:
+            continue
+        span = slice(minutes(p.start), minutes(p.end))
+        taken = owner[span] >= 0
+        if taken.any():
+            at = minutes(p.start) + int(np.argmax(taken))
+            other = periods[int(owner[at])].name
+            raise MisplacedError(
+                f"{name} has an overlap in {_when(month, day, at)}: {p.name!r} and {other!r}",
+                (name, index),
+                "each minute belongs to one period",
+            )
+        owner[span] = index
+    if (owner < 0).any():
+        at = int(np.argmax(owner < 0))
+        # The period before the gap is the one that ends too early, if there is one that day.
+        place = (name, int(owner[at - 1])) if at else (name,)
+        raise MisplacedError(
+            f"{name} has a gap in {_when(month, day, at)}",
+            place,
+            "each minute belongs to one period",
+        )
+
+
+def _when(month: int, day: str, minute: int) -> str:
+    return f"month {month} on {day} at {minute // 60:02d}:{minute % 60:02d}"
 
 
 def period_at(periods: Sequence[Period], when: datetime, zone: ZoneInfo) -> Period:
