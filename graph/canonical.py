@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from graph.canonical_writer import canonical_text
 from graph.errors import IntegrityError
 
 MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
@@ -21,13 +22,11 @@ def canonical_bytes(value: Any) -> bytes:
     Raises:
         IntegrityError: NaN, infinity, an integer of 2**53 or more, or a type JSON has not.
     """
-    import rfc8785
-
     if hasattr(value, "model_dump"):
         value = value.model_dump(mode="json")
     try:
-        return bytes(rfc8785.dumps(value))
-    except (rfc8785.CanonicalizationError, ValueError) as error:
+        return canonical_text(value).encode("utf-8")
+    except (ValueError, TypeError, RecursionError) as error:
         raise IntegrityError(f"the value has no canonical form: {error}") from error
 
 
@@ -42,11 +41,12 @@ def digest_bytes(data: bytes) -> str:
 
 
 def _no_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise IntegrityError(f"the document has the key {key!r} twice")
-        found[key] = value
+    pairs = list(pairs)
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise IntegrityError(f"the document has the key {twice!r} twice")
     return found
 
 
@@ -68,13 +68,13 @@ def strict_loads(data: bytes, limit: int = MAX_DOCUMENT_BYTES) -> Any:
 
 
 def _check_depth(value: Any) -> None:
-    level = [value]
+    level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(MAX_DEPTH):
         level = [
             child
             for node in level
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) is dict or type(child) is list
         ]
         if not level:
             return

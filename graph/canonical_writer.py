@@ -1,0 +1,144 @@
+"""RFC 8785 (JCS) text of a JSON value, fast enough for documents of hundreds of kilobytes.
+
+Python's `repr` and ECMAScript's `ToString` print the same shortest digits of a double and differ
+in layout only (`1.0`/`1`, `1e-07`/`1e-7`, `1e-05`/`0.00001`, `1e+16`/`10000000000000000`), so a
+list of numbers is joined from `repr`s in C and mended only where the layout differs.
+Source: RFC 8785, sections 3.2.2 and 3.2.3; ECMA-262, Number::toString.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from json.encoder import encode_basestring as _plain_quote
+from typing import Any
+
+try:
+    from _json import encode_basestring as _quote  # the same in C; escapes exactly as RFC 8785
+except ImportError:  # pragma: no cover - interpreters without the C part
+    _quote = _plain_quote
+
+MAX_INTEGER = 2**53 - 1  # beyond it a double no longer holds every integer (I-JSON)
+_NUMBERS = ({float}, {int}, {float, int})
+
+
+def canonical_text(value: Any) -> str:
+    """The canonical text of a JSON value.
+
+    Raises:
+        ValueError: NaN, infinity, an integer beyond 2**53 - 1, or a key that is not a string.
+        TypeError: a type that JSON has not.
+        RecursionError: nested deeper than the interpreter can follow.
+    """
+    parts: list[str] = []
+    _write(value, parts.append)
+    return "".join(parts)
+
+
+def object_text(members: Mapping[str, str]) -> str:
+    """The canonical object whose members' texts are canonical already (keys in ASCII)."""
+    return f"{{{','.join(f'{_quote(key)}:{members[key]}' for key in sorted(members))}}}"
+
+
+def _write(value: Any, put: Any) -> None:
+    kind = type(value)
+    if kind is str:
+        put(_quote(value))
+    elif kind is dict:
+        _write_object(value, put)
+    elif kind is list or kind is tuple:
+        _write_array(value, put)
+    elif value is None:
+        put("null")
+    elif value is True:
+        put("true")
+    elif value is False:
+        put("false")
+    elif kind is float:
+        put(_float(value))
+    elif kind is int:
+        put(_integer(value))
+    else:
+        _write_subclass(value, put)
+
+
+def _write_object(value: Mapping[str, Any], put: Any) -> None:
+    put("{")
+    comma = ""
+    for key in _sorted_keys(value):
+        put(f"{comma}{_quote(key)}:")
+        _write(value[key], put)
+        comma = ","
+    put("}")
+
+
+def _sorted_keys(keys: Iterable[str]) -> list[str]:
+    """RFC 8785 sorts by UTF-16 code units; below U+D800 that is Python's own order."""
+    try:
+        if "".join(keys).isascii():
+            return sorted(keys)
+        return sorted(keys, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+    except TypeError as error:
+        raise ValueError(f"a key is not a string: {error}") from error
+
+
+def _write_array(value: Sequence[Any], put: Any) -> None:
+    if set(map(type, value)) in _NUMBERS:
+        put(_number_array(value))
+        return
+    put("[")
+    comma = ""
+    for item in value:
+        if comma:
+            put(comma)
+        _write(item, put)
+        comma = ","
+    put("]")
+
+
+def _number_array(numbers: Sequence[float]) -> str:
+    text = ",".join(map(repr, numbers))
+    # Only these differ from the canonical layout: exponents, "1.0", "-0.0", nan, inf (the "n").
+    plain = "e" not in text and "n" not in text and ".0," not in text + ","
+    if plain and max(numbers) <= MAX_INTEGER and min(numbers) >= -MAX_INTEGER:
+        return f"[{text}]"
+    return f"[{','.join([_integer(x) if isinstance(x, int) else _float(x) for x in numbers])}]"
+
+
+def _write_subclass(value: Any, put: Any) -> None:
+    """Subclasses of the JSON types (enumerations, NumPy's float64) as what they inherit."""
+    if isinstance(value, str):
+        put(_quote(str.__str__(value)))
+    elif isinstance(value, float):
+        put(_float(float(value)))
+    elif isinstance(value, int):
+        put(_integer(int(value)))
+    elif isinstance(value, Mapping):
+        _write_object(value, put)
+    elif isinstance(value, (list, tuple)):
+        _write_array(value, put)
+    else:
+        raise TypeError(f"JSON has no {type(value).__name__}")
+
+
+def _integer(value: int) -> str:
+    if not -MAX_INTEGER <= value <= MAX_INTEGER:
+        raise ValueError(f"{value} is beyond the integers that a JSON number holds exactly")
+    return repr(value)
+
+
+def _float(value: float) -> str:
+    """ECMAScript's layout of the shortest digits that `repr` finds."""
+    text = repr(value)
+    if "e" not in text:
+        if text.endswith(".0"):
+            return "0" if value == 0 else text[:-2]
+        if "n" in text:
+            raise ValueError(f"{text} is not a JSON number")
+        return text
+    mantissa, exponent_text = text.split("e")
+    sign = "-" if mantissa[0] == "-" else ""
+    digits = mantissa.lstrip("-").replace(".", "")
+    exponent = int(exponent_text)
+    if 0 < exponent < 21:
+        return sign + digits + "0" * (exponent + 1 - len(digits))
+    if -7 < exponent < 0:
+        return f"{sign}0.{'0' * (-exponent - 1)}{digits}"
+    return f"{mantissa}e{exponent:+d}"

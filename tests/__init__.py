@@ -1,0 +1,1 @@
+"""Tests; also what several of them build from (tests.builders)."""
