@@ -160,7 +160,8 @@ def _site(document: Document) -> Site:
     try:
         return Site.model_validate(document.value)
     except ValidationError as error:
-        problems = error.errors()
+        # A misspelt field is also a missing one: its name is the better news.
+        problems = sorted(error.errors(), key=lambda p: p["type"] != "extra_forbidden")
         message, hint, relative = describe(Site, problems[0])
         if len(problems) > 1:
             hint = f"{hint}; {len(problems) - 1} more after this one".lstrip("; ")
@@ -201,11 +202,8 @@ def _carbon(folder: Path, site: Site) -> Frame | None:
     name = site.data.carbon
     if name is None:
         return None
-    frame = read_frame(inner_path(folder, name), ["g_per_kwh"], missing_allowed=False, name=name)
-    if float(frame.column("g_per_kwh").min()) < 0:
-        row = int(frame.column("g_per_kwh").argmin()) + 1
-        raise SitePackError("a negative value", "expected g/kWh >= 0", name, row, "g_per_kwh")
-    return frame
+    path = inner_path(folder, name)
+    return read_frame(path, ["g_per_kwh"], missing_allowed=False, minimum=0.0, name=name)
 
 
 RecordT = TypeVar("RecordT", bound=Record)

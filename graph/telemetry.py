@@ -118,6 +118,7 @@ def read_frame(
     columns: Sequence[str] | None = None,
     *,
     missing_allowed: bool = True,
+    minimum: float = -np.inf,
     name: str = "",
 ) -> Frame:
     """Read a series from Parquet (`.parquet`) or CSV (`.csv`).
@@ -126,6 +127,7 @@ def read_frame(
         path: the file; its column `time` holds the end of each interval, with a zone.
         columns: which columns are needed; None reads all but `time`.
         missing_allowed: whether NaN and empty cells may stand for missing samples.
+        minimum: a smaller value is an error.
         name: how errors call the file (default: its path).
 
     Raises:
@@ -147,7 +149,16 @@ def read_frame(
     first_line = 2 if is_csv else 1
     start, step_s = _regular_grid(seconds, name, first_line)
     for column, values in found.items():
-        _check_values(values, column, name, first_line, missing_allowed)
+        missing = np.isnan(values)
+        for wrong, what, expected in (
+            (np.isinf(values), "an infinity", "a finite number"),
+            (missing & (not missing_allowed), "NaN or an empty cell", "a finite number"),
+            (values < minimum, "a value too low", f"at least {minimum:g}"),
+        ):
+            if wrong.any():
+                what = f"{what} ({int(wrong.sum())} in this column)"
+                row = int(np.argmax(wrong)) + first_line
+                raise SitePackError(what, f"expected {expected}", name, row, column)
     return Frame(start, step_s, found)
 
 
@@ -157,8 +168,8 @@ def _regular_grid(seconds: Array, name: str, first_line: int) -> tuple[datetime,
             f"{len(seconds)} rows", "expected at least two to know the step", name, 0, "time"
         )
     gaps = np.diff(seconds)
-    values, counts = np.unique(gaps, return_counts=True)
-    step = float(values[np.argmax(counts)]) if values[0] > 0 else float(np.median(gaps))
+    _, inverse, counts = np.unique(gaps, return_inverse=True, return_counts=True)
+    step = float(gaps[np.argmax(counts[inverse])])  # the commonest; among equals the first
     for wrong, what, hint in (
         (gaps == 0, "this time is here twice", "one row a time"),
         (gaps < 0, "times run backwards", "sort the rows by time"),
@@ -171,19 +182,6 @@ def _regular_grid(seconds: Array, name: str, first_line: int) -> tuple[datetime,
     if step != int(step):
         raise SitePackError(f"the step is {step} s", "expected whole seconds", name, 0, "time")
     return datetime.fromtimestamp(float(seconds[0]), UTC), int(step)
-
-
-def _check_values(
-    values: Array, column: str, name: str, first_line: int, missing_allowed: bool
-) -> None:
-    bad = np.isinf(values) if missing_allowed else ~np.isfinite(values)
-    if bad.any():
-        row = int(np.argmax(bad))
-        what = "NaN or an empty cell" if np.isnan(values[row]) else "an infinity"
-        raise SitePackError(
-            f"{what} ({int(bad.sum())} in this column)", "expected a finite number",
-            name, row + first_line, column,
-        )  # fmt: skip
 
 
 def write_frame(path: Path, frame: Frame) -> None:
