@@ -86,7 +86,9 @@ def parse_yaml(text: str, name: str) -> Document:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        line = mark.line + 1 if mark else text.count("\n", 0, getattr(error, "position", 0)) + 1
+        position = getattr(error, "position", 0)
+        line = mark.line + 1 if mark else text.count("\n", 0, position) + 1
+        line = min(line, len(text.splitlines()) or 1)  # the end of the file lies on its last line
         raise SitePackError(
             f"not YAML: {problem}", "check indent and quotes", name, line
         ) from error
