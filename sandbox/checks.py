@@ -1,0 +1,226 @@
+"""Constraints as excess functions: how far each future goes beyond each bound.
+
+A check returns the greatest excess over the horizon, (F,), in its unit; a future violates when the
+excess is above the check's tolerance, the resolution of the sensor that would show it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph import kpis
+from graph.errors import InputError
+from graph.intent import Band, Intent, KeepOff, StartLimit, TotalLimit, Window
+from graph.site import Site
+from graph.snapshot import Snapshot
+from graph.units import canonical_unit, convert
+from sandbox.windows import local_days, window_mask
+
+Array = NDArray[np.float64]
+Traces = Mapping[str, Array]
+# What the site's sensors resolve: less than this nobody could see.
+TOLERANCE = {"degC": 0.1, "percent": 0.5, "kW": 0.1, "W/m^2": 5.0}
+TOTAL_UNITS = {"energy": "kWh", "emissions": "kg"}
+SHOWN_UNITS = {"degC": "°C", "percent": "%"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One side of one constraint."""
+
+    id: str
+    label: str
+    signal: str | None
+    hard: bool
+    allowed: float
+    unit: str
+    tolerance: float
+    excess: Callable[[Traces], Array]
+
+
+def site_checks(site: Site, snapshot: Snapshot, modelled: frozenset[str]) -> list[Check]:
+    """The site's own limits and its limits on starts: always hard.
+
+    Raises:
+        InputError: a limit on a signal that the twin does not model cannot be checked.
+    """
+    bounds: dict[tuple[str, str], float] = {}
+    for limit in site.limits:
+        if limit.signal not in modelled:
+            raise InputError(
+                f"the site limits {limit.signal}, which its twin does not predict",
+                "limit a signal that the energy hub models, or leave the limit to the gate",
+            )
+        for side, value in (("min", limit.minimum), ("max", limit.maximum)):
+            if value is not None:
+                tighter = max if side == "min" else min
+                bounds[limit.signal, side] = tighter(bounds.get((limit.signal, side), value), value)
+    mask = np.ones(snapshot.horizon_steps, dtype=bool)
+    checks = [
+        _bound(site, f"site:{signal}:{side}", signal, side, value, mask, True, 0.0)
+        for (signal, side), value in bounds.items()
+    ]
+    for spec in site.setpoints:
+        if spec.max_starts_per_day is not None:
+            most = spec.max_starts_per_day
+            checks.append(_starts(site, snapshot, f"site:{spec.id}", spec.id, most, mask, True))
+    return checks
+
+
+def intent_checks(
+    site: Site, snapshot: Snapshot, intent: Intent, modelled: frozenset[str]
+) -> list[Check]:
+    """The intent's constraints, inside the intent's own span."""
+    start, step_s, steps = snapshot.as_of, snapshot.step_s, snapshot.horizon_steps
+    zone = site.zone_info
+    span = window_mask(_span(intent), start, step_s, steps, zone)
+    checks: list[Check] = []
+    for i, item in enumerate(intent.constraints):
+        mask = span & window_mask(item.window, start, step_s, steps, zone)
+        name = f"intent:{i}"
+        if isinstance(item, Band):
+            checks += _band(site, name, item, mask, modelled)
+        elif isinstance(item, StartLimit):
+            checks.append(_starts(site, snapshot, name, item.point, item.maximum, mask, item.hard))
+        elif isinstance(item, TotalLimit):
+            checks.append(_total(site, snapshot, name, item, mask))
+        else:
+            checks.append(_keep_off(site, name, item, mask))
+    return checks
+
+
+def signal_label(site: Site, signal: str) -> str:
+    """What an operator calls a signal."""
+    spec = site.signal(signal)
+    asset = next((a.label for a in site.assets if a.id == spec.asset), "")
+    return spec.label or asset or signal
+
+
+def _span(intent: Intent) -> Window:
+    return Window(start=intent.start, end=intent.end)
+
+
+def _shown(value: float, unit: str) -> str:
+    return f"{value:g} {SHOWN_UNITS.get(unit, unit)}"
+
+
+def _bound(
+    site: Site, name: str, signal: str, side: str, value: float, mask: NDArray[np.bool_],
+    hard: bool, allowed: float,
+) -> Check:  # fmt: skip
+    unit = canonical_unit(site.signal(signal).unit)
+    words = "at least" if side == "min" else "at most"
+    sign = 1.0 if side == "max" else -1.0
+
+    def excess(traces: Traces) -> Array:
+        beyond = sign * (traces[signal] - value)
+        if not mask.any():
+            return np.full(beyond.shape[0], -np.inf)
+        return np.asarray(beyond[:, mask].max(axis=1))
+
+    text = f"{signal_label(site, signal)} {words} {_shown(value, unit)}"
+    return Check(name, text, signal, hard, allowed, unit, TOLERANCE.get(unit, 0.0), excess)
+
+
+def _band(
+    site: Site, name: str, item: Band, mask: NDArray[np.bool_], modelled: frozenset[str]
+) -> list[Check]:
+    checks = []
+    allowed = 0.0 if item.hard or item.chance is None else round(1.0 - item.chance, 12)
+    for signal in item.signals:
+        if signal not in modelled:
+            raise InputError(
+                f"the intent bounds {signal}, which the twin does not predict",
+                "bound a room, tank, battery or power signal of the site",
+            )
+        unit = canonical_unit(site.signal(signal).unit)
+        for side, bound in (("min", item.minimum), ("max", item.maximum)):
+            if bound is not None:
+                value = convert(bound, item.unit, unit)
+                ident = f"{name}:{signal}:{side}"
+                checks.append(_bound(site, ident, signal, side, value, mask, item.hard, allowed))
+    return checks
+
+
+def _starts(
+    site: Site, snapshot: Snapshot, name: str, point: str, most: int, mask: NDArray[np.bool_],
+    hard: bool,
+) -> Check:  # fmt: skip
+    asset = site.signal(point).asset
+    signal, threshold = running_signal(site, point)
+    reading = snapshot.readings.get(signal)
+    on_before = bool(reading and reading.value is not None and reading.value > threshold)
+    days = local_days(snapshot.as_of, snapshot.step_s, snapshot.horizon_steps, site.zone_info)
+    today = snapshot.starts_today.get(point, 0)
+
+    def excess(traces: Traces) -> Array:
+        power = np.abs(traces[signal])
+        worst = np.full(power.shape[0], -np.inf)
+        before: Array = np.full(power.shape[0], float(on_before))
+        for i, day in enumerate(days):
+            part = power[:, day]
+            begun = _starts_in(part, threshold, before, mask[day])
+            counted = begun + (today if i == 0 else 0)
+            if mask[day].any():
+                worst = np.maximum(worst, counted - most)
+            before = (part[:, -1] > threshold).astype(float)
+        return worst
+
+    label = next((a.label or a.id for a in site.assets if a.id == asset), asset)
+    text = f"{label}: at most {most} starts a day"
+    return Check(f"{name}:{point}:starts" if name.startswith("intent") else f"{name}:starts",
+                 text, signal, hard, 0.0 if hard else 0.05, "1", 0.5, excess)  # fmt: skip
+
+
+def _starts_in(part: Array, threshold: float, before: Array, mask: NDArray[np.bool_]) -> Array:
+    """Starts in the masked steps of a day; the step before a start may lie outside the mask."""
+    if mask.all():
+        return kpis.starts(part, threshold, before > 0)
+    on = part > threshold
+    was = np.concatenate([(before > 0)[:, None], on[:, :-1]], axis=1)
+    return np.asarray((on & ~was & mask).sum(axis=1), dtype=float)
+
+
+def running_signal(site: Site, point: str) -> tuple[str, float]:
+    """The power that shows whether a point's asset runs, and the power above which it does."""
+    asset = next(a for a in site.assets if a.id == site.signal(point).asset)
+    return f"{asset.id}.power_kw", 0.5 * float(getattr(asset, "min_power_kw", 0.2))
+
+
+def _total(
+    site: Site, snapshot: Snapshot, name: str, item: TotalLimit, mask: NDArray[np.bool_]
+) -> Check:
+    grid = f"{site.of_kind('grid_connection')[0].id}.power_kw"
+    unit = site.currency if item.quantity == "cost" else TOTAL_UNITS[item.quantity]
+    limit = item.maximum if item.quantity == "cost" else convert(item.maximum, item.unit, unit)
+    prices, step_s = snapshot.prices, float(snapshot.step_s)
+
+    def excess(traces: Traces) -> Array:
+        power = np.where(mask, traces[grid], 0.0)
+        if item.quantity == "cost":
+            used = kpis.energy_cost(power, prices.import_price, prices.export_price, step_s)
+        elif item.quantity == "emissions":
+            used = kpis.carbon_kg(power, prices.carbon_g_per_kwh, step_s)
+        else:
+            used = kpis.imported_kwh(power, step_s)
+        return np.asarray(used - limit)
+
+    words = {"cost": "Energy cost", "energy": "Imported energy", "emissions": "CO2"}[item.quantity]
+    text = f"{words} at most {limit:g} {unit}"
+    ident = f"{name}:{item.quantity}:total"
+    return Check(ident, text, grid, item.hard, 0.0 if item.hard else 0.05, unit, 0.01, excess)
+
+
+def _keep_off(site: Site, name: str, item: KeepOff, mask: NDArray[np.bool_]) -> Check:
+    signal, _ = running_signal(site, item.point)
+
+    def excess(traces: Traces) -> Array:
+        return np.asarray(np.where(mask, np.abs(traces[signal]), 0.0).max(axis=1))
+
+    label = signal_label(site, signal)
+    ident = f"{name}:{item.point}:keep_off"
+    allowed = 0.0 if item.hard else 0.05
+    return Check(ident, f"{label} stays off", signal, item.hard, allowed, "kW",
+                 TOLERANCE["kW"], excess)  # fmt: skip

@@ -1,0 +1,125 @@
+"""Sampled futures: weather, load, state and parameters as they may turn out.
+
+Future k is drawn from its own child of the seed, so it is the same whatever number is asked for,
+and every candidate meets the same futures (common random numbers).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.errors import InputError
+from graph.snapshot import Forecast, Snapshot
+from sandbox.energy_hub import HubTwin
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Futures:
+    """n futures over N steps: x0 (n, S), w by signal (n, N), parameters (n, P)."""
+
+    x0: Array
+    w: dict[str, Array]
+    parameters: Array
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return int(self.x0.shape[0])
+
+    def repeated(self, times: int) -> "Futures":
+        """The same futures `times` times over, for as many candidates side by side."""
+        return Futures(
+            np.tile(self.x0, (times, 1)),
+            {k: np.tile(v, (times, 1)) for k, v in self.w.items()},
+            np.tile(self.parameters, (times, 1)),
+        )
+
+
+def sample_futures(twin: HubTwin, snapshot: Snapshot, n: int, seed: int) -> Futures:
+    """Draw n futures from the snapshot's forecast errors, the state estimate and the posterior.
+
+    One hindcast's error path is drawn per future and used for all signals, so weather, PV and load
+    err together as they did on that day; between the path's leads the error is interpolated
+    (from 0 now), and the sum is clipped to the signal's physical range.
+
+    Raises:
+        InputError: n < 1, a forecast is missing or too short, paths differ in number, or the
+            estimate is of another twin.
+    """
+    if n < 1:
+        raise InputError(f"{n} futures", "ask for at least one")
+    layout = twin.layout
+    forecasts = [_forecast(snapshot, s) for s in layout.disturbance_signals]
+    paths = _common_paths(forecasts)
+    mean, root = _state_distribution(twin, snapshot)
+    index, x0, parameters = [], [], []
+    for k in range(n):
+        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(k,)))
+        index.append(int(generator.integers(paths)))
+        x0.append(mean + root @ generator.standard_normal(len(mean)))
+        parameters.append(twin.parameters.sample(generator))
+    states = np.array(x0)
+    states[:, -1] = np.clip(states[:, -1], 0.0, 100.0)
+    chosen = np.array(index)
+    w = {f.signal: _spread(f, chosen, snapshot) for f in forecasts}
+    return Futures(states, w, np.array(parameters))
+
+
+def expected_future(twin: HubTwin, snapshot: Snapshot) -> Futures:
+    """The one future in which every forecast, state and parameter is its expected value."""
+    names = twin.layout.disturbance_signals
+    mean, _ = _state_distribution(twin, snapshot)
+    w = {s: np.asarray(_forecast(snapshot, s).values, dtype=float)[None] for s in names}
+    return Futures(mean[None], w, np.array(twin.parameters.values)[None])
+
+
+def _forecast(snapshot: Snapshot, signal: str) -> Forecast:
+    try:
+        forecast = snapshot.forecast(signal)
+    except KeyError:
+        raise InputError(
+            f"the snapshot has no forecast of {signal}",
+            "the twin needs outdoor temperature, irradiance, PV and every load",
+        ) from None
+    if len(forecast.values) != snapshot.horizon_steps:
+        raise InputError(
+            f"the forecast of {signal} has {len(forecast.values)} steps",
+            f"expected {snapshot.horizon_steps}",
+        )
+    return forecast
+
+
+def _common_paths(forecasts: list[Forecast]) -> int:
+    counts = {f.signal: len(f.error_paths) for f in forecasts}
+    if len(set(counts.values())) != 1:
+        raise InputError(
+            f"forecasts differ in their number of error paths: {counts}",
+            "all signals of a snapshot share the path index",
+        )
+    return next(iter(counts.values()))
+
+
+def _state_distribution(twin: HubTwin, snapshot: Snapshot) -> tuple[Array, Array]:
+    estimate = snapshot.estimate
+    if estimate.names != twin.state_names:
+        raise InputError(
+            f"the state estimate holds {', '.join(estimate.names)}",
+            f"the twin's states are {', '.join(twin.state_names)}",
+        )
+    values, vectors = np.linalg.eigh(np.asarray(estimate.covariance, dtype=float))
+    root = vectors * np.sqrt(np.clip(values, 0.0, None))
+    return np.asarray(estimate.mean, dtype=float), root
+
+
+def _spread(forecast: Forecast, chosen: NDArray[np.int64], snapshot: Snapshot) -> Array:
+    paths = np.asarray(forecast.error_paths, dtype=float)
+    leads = forecast.error_step_s * np.arange(paths.shape[1] + 1)
+    at = snapshot.step_s * np.arange(1, snapshot.horizon_steps + 1)
+    errors = np.stack([np.interp(at, leads, np.concatenate([[0.0], path])) for path in paths])
+    values = np.asarray(forecast.values, dtype=float)[None] + errors[chosen]
+    low = -np.inf if forecast.minimum is None else forecast.minimum
+    high = np.inf if forecast.maximum is None else forecast.maximum
+    return np.asarray(np.clip(values, low, high))

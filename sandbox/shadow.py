@@ -1,0 +1,277 @@
+"""Shadow evaluation: candidate, do-nothing and runner-up on the same sampled futures.
+
+1. Refuse plans that no solver stands behind.
+2. Draw futures (common random numbers) and simulate all candidates side by side.
+3. KPIs per future, differences future by future, constraints per future.
+4. A hard constraint passes when the candidate breaks it in no future in which doing nothing
+   keeps it; a soft band passes at its chance level, or when it is no worse than doing nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.errors import InputError, RefusedError
+from graph.evaluation import BandTrace, Estimate, Outcome, ShadowResult, Violation
+from graph.intent import Intent
+from graph.kpis import KPI_UNITS, kpi_table
+from graph.plan import Plan
+from graph.site import Site
+from graph.snapshot import Snapshot
+from sandbox.checks import Check, intent_checks, running_signal, site_checks
+from sandbox.energy_hub import HubTwin
+from sandbox.futures import Futures, sample_futures
+
+Array = NDArray[np.float64]
+BASELINE = "baseline"
+CONFIDENCE = 0.95
+TAIL = 0.05
+TRACE_DECIMALS = 4  # significant decimals of charted quantiles; nothing is decided on them
+
+
+def evaluate(
+    site: Site,
+    twin: HubTwin,
+    snapshot: Snapshot,
+    intent: Intent,
+    candidates: Sequence[Plan],
+    n: int,
+    seed: int,
+    runner_up: Plan | None = None,
+) -> ShadowResult:
+    """Try `candidates` (the first is the one proposed) and `runner_up` against doing nothing.
+
+    Raises:
+        RefusedError: a plan's solve is not usable.
+        InputError: no candidate, two plans of one name, or a plan off the snapshot's grid.
+    """
+    plans = _line_up(candidates, runner_up)
+    futures = sample_futures(twin, snapshot, n, seed)
+    traces = simulate_plans(twin, snapshot, futures, list(plans.values()))
+    modelled = frozenset(traces[0])
+    checks = site_checks(site, snapshot, modelled)
+    checks += intent_checks(site, snapshot, intent, modelled)
+    tables = [_kpis(site, snapshot, futures, t) for t in traces]
+    excess = [[c.excess(t) for c in checks] for t in traces]
+    outcomes = tuple(
+        Outcome(
+            source=name,
+            kpis={k: _estimate(v, _unit(site, k)) for k, v in tables[i].items()},
+            violations=_violations(checks, excess[i], excess[0]),
+            traces=_bands(site, twin, snapshot, traces[i]),
+            cvar_cost=cvar(tables[i]["settled_cost"]),
+        )
+        for i, name in enumerate(plans)
+    )
+    chosen = list(plans).index(candidates[0].source)
+    passed, reasons = _judge(checks, excess[chosen], excess[0])
+    return ShadowResult(
+        futures=n,
+        seed=seed,
+        horizon_steps=snapshot.horizon_steps,
+        step_s=snapshot.step_s,
+        outcomes=outcomes,
+        kpi_delta={
+            k: _estimate(tables[chosen][k] - tables[0][k], _unit(site, k)) for k in tables[0]
+        },
+        candidate=candidates[0].source,
+        runner_up=runner_up.source if runner_up else None,
+        passed=passed,
+        reasons=reasons,
+    )
+
+
+def _line_up(candidates: Sequence[Plan], runner_up: Plan | None) -> dict[str, Plan | None]:
+    """Plans by source, do-nothing first; None stands for do-nothing."""
+    if not candidates:
+        raise InputError("no candidate to evaluate", "doing nothing alone needs no shadow run")
+    plans: dict[str, Plan | None] = {BASELINE: None}
+    for plan in (*candidates, *((runner_up,) if runner_up else ())):
+        if not plan.status.usable:
+            raise RefusedError(
+                "unusable_plan",
+                f"the plan of {plan.source} ended as {plan.status.value}",
+                "a failed, late or loose solve is never a candidate",
+            )
+        if plan.source in plans and plan.source != BASELINE:
+            raise InputError(f"two plans are called {plan.source}", "give each its own source")
+        if plan.source != BASELINE:
+            plans[plan.source] = plan
+    return plans
+
+
+def simulate_plans(
+    twin: HubTwin, snapshot: Snapshot, futures: Futures, plans: Sequence[Plan | None]
+) -> list[dict[str, Array]]:
+    """Traces (n, N) of each plan (None: do nothing), all in one batch."""
+    count, n = len(plans), futures.count
+    stacked = futures.repeated(count)
+    schedules = {
+        point: np.concatenate([_commands(twin, snapshot, p, point, n) for p in plans])
+        for point in twin.layout.points
+    }
+    on, held = heat_pump_state(twin, snapshot)
+    rollout = twin.simulate(
+        stacked.x0, stacked.w, schedules, snapshot.as_of, on, stacked.parameters, hp_held_s=held
+    )
+    return [{s: v[i * n : (i + 1) * n] for s, v in rollout.traces.items()} for i in range(count)]
+
+
+def heat_pump_state(twin: HubTwin, snapshot: Snapshot) -> tuple[bool, float]:
+    """Whether the heat pump runs, and for how many seconds it has or has not."""
+    point = twin.layout.heat_pump_point
+    signal, threshold = running_signal(twin.site, point)
+    reading = snapshot.readings.get(signal)
+    on = bool(reading and reading.value is not None and reading.value > threshold)
+    changed = snapshot.last_change.get(point)
+    held = 1e9 if changed is None else max(0.0, (snapshot.as_of - changed).total_seconds())
+    return on, held
+
+
+def _commands(twin: HubTwin, snapshot: Snapshot, plan: Plan | None, point: str, n: int) -> Array:
+    """Commands (n, N) of a point; NaN hands the step to the local law. A person's hold wins."""
+    steps, step_s = snapshot.horizon_steps, snapshot.step_s
+    row = np.full(steps, np.nan)
+    if plan is not None and point in plan.setpoints:
+        shift = (snapshot.as_of - plan.start).total_seconds() / step_s
+        if plan.step_s != step_s or shift != round(shift):
+            raise InputError(
+                f"the plan of {plan.source} is not on the snapshot's grid",
+                f"expected steps of {step_s} s from {snapshot.as_of}",
+            )
+        values = np.full(max(0, -round(shift)), np.nan)
+        values = np.concatenate([values, plan.setpoints[point][max(0, round(shift)) :]])[:steps]
+        row[: len(values)] = values
+    for hold in snapshot.holds:
+        if hold.point == point:
+            last = steps
+            if hold.until is not None:
+                last = int(np.ceil((hold.until - snapshot.as_of).total_seconds() / step_s))
+            row[: max(0, last)] = hold.value
+    if plan is not None:
+        unknown = set(plan.setpoints) - set(twin.layout.points)
+        if unknown:
+            raise InputError(f"the plan of {plan.source} sets unknown {', '.join(sorted(unknown))}")
+    return np.broadcast_to(row, (n, steps))
+
+
+def _kpis(
+    site: Site, snapshot: Snapshot, futures: Futures, traces: Mapping[str, Array]
+) -> dict[str, Array]:
+    # Settlement starts from each future's own state, or the estimate's error would be sold.
+    names = snapshot.estimate.names
+    initial: dict[str, Array | float] = {}
+    for name, column in zip(names, futures.x0.T, strict=True):
+        asset, quantity = name.split(".", 1)
+        if quantity in ("temp", "soc_pct"):
+            initial[f"{asset}.temp_degc" if quantity == "temp" else name] = column
+    for unit in site.of_kind("heat_pump"):
+        reading = snapshot.readings.get(f"{unit.id}.power_kw")
+        initial[f"{unit.id}.power_kw"] = float((reading and reading.value) or 0.0)
+    given = cast(Mapping[str, float], initial)  # each entry broadcasts over the futures
+    return kpi_table(site, traces, snapshot.prices, snapshot.step_s, given, snapshot.as_of)
+
+
+def _unit(site: Site, kpi: str) -> str:
+    unit = KPI_UNITS[kpi]
+    return site.currency if unit == "money" else unit
+
+
+def _estimate(values: Array, unit: str) -> Estimate:
+    low, high = np.quantile(values, (0.05, 0.95))
+    return Estimate(mean=float(values.mean()), low=float(low), high=float(high), unit=unit)
+
+
+def cvar(cost: Array) -> float:
+    """Mean of the worst 5 % of futures (at least one)."""
+    worst = np.sort(cost)[-max(1, int(np.ceil(TAIL * len(cost)))) :]
+    return float(worst.mean())
+
+
+def clopper_pearson_upper(failures: int, n: int, confidence: float = CONFIDENCE) -> float:
+    """One-sided upper bound on a probability (Clopper and Pearson 1934, doi:10.2307/2331986)."""
+    from scipy.special import betaincinv
+
+    return 1.0 if failures >= n else float(betaincinv(failures + 1, n - failures, confidence))
+
+
+def _violations(
+    checks: Sequence[Check], excess: Sequence[Array], baseline: Sequence[Array]
+) -> tuple[Violation, ...]:
+    found = []
+    for check, mine, other in zip(checks, excess, baseline, strict=True):
+        broken = int((mine > check.tolerance).sum())
+        n = len(mine)
+        found.append(
+            Violation(
+                id=check.id,
+                label=check.label,
+                signal=check.signal,
+                hard=check.hard,
+                probability=broken / n,
+                upper=clopper_pearson_upper(broken, n),
+                allowed=check.allowed,
+                worst=max(0.0, float(mine.max())),
+                unit=check.unit,
+                baseline_probability=float((other > check.tolerance).mean()),
+            )
+        )
+    return tuple(found)
+
+
+def _judge(
+    checks: Sequence[Check], excess: Sequence[Array], baseline: Sequence[Array]
+) -> tuple[bool, tuple[str, ...]]:
+    failures = []
+    for check, mine, other in zip(checks, excess, baseline, strict=True):
+        broken, theirs = mine > check.tolerance, other > check.tolerance
+        own = int((broken & ~theirs).sum())
+        rate, its = float(broken.mean()), float(theirs.mean())
+        if check.hard and own:
+            failures.append(
+                f"{check.label}: broken in {own} of {len(broken)} futures in which doing nothing "
+                f"keeps it (by up to {float(mine.max()):.3g} {check.unit})"
+            )
+        elif not check.hard and rate > check.allowed and rate > its:
+            failures.append(
+                f"{check.label}: broken with probability {rate:.3f}, allowed {check.allowed:g}, "
+                f"doing nothing {its:.3f}"
+            )
+    if failures:
+        return False, tuple(failures)
+    hard = sum(c.hard for c in checks)
+    n = len(excess[0]) if excess else 0
+    return True, (f"{hard} hard and {len(checks) - hard} soft constraints kept in {n} futures",)
+
+
+def _bands(
+    site: Site, twin: HubTwin, snapshot: Snapshot, traces: Mapping[str, Array]
+) -> tuple[BandTrace, ...]:
+    layout = twin.layout
+    main = (
+        f"{layout.grid.id}.power_kw", f"{layout.heat_pump.id}.power_kw",
+        f"{layout.heat_pump.id}.heat_kw", f"{layout.battery.id}.power_kw",
+        layout.soc_signal, layout.tank_signal, *layout.zone_signals,
+    )  # fmt: skip
+    bands = []
+    for signal in main:
+        rows = np.quantile(traces[signal], (0.05, 0.5, 0.95), axis=0)
+        low, mid, high = (tuple(_significant(r)) for r in rows)
+        bands.append(
+            BandTrace(
+                signal=signal,
+                unit=site.signal(signal).unit,
+                step_s=snapshot.step_s,
+                q05=low,
+                q50=mid,
+                q95=high,
+            )
+        )
+    return tuple(bands)
+
+
+def _significant(values: Array) -> list[float]:
+    """Rounded to four significant decimals: charts and bundles need no more."""
+    return [float(f"{v:.{TRACE_DECIMALS}g}") + 0.0 for v in values]
