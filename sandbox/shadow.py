@@ -20,9 +20,10 @@ from graph.kpis import KPI_UNITS, kpi_table
 from graph.plan import Plan
 from graph.site import Site
 from graph.snapshot import Snapshot
-from sandbox.checks import Check, intent_checks, running_signal, site_checks
+from sandbox.checks import Check, intent_checks, site_checks
 from sandbox.energy_hub import HubTwin
 from sandbox.futures import Futures, sample_futures
+from sandbox.scenario import roll_out_plans
 
 Array = NDArray[np.float64]
 BASELINE = "baseline"
@@ -49,7 +50,7 @@ def evaluate(
     """
     plans = _line_up(candidates, runner_up)
     futures = sample_futures(twin, snapshot, n, seed)
-    traces = simulate_plans(twin, snapshot, futures, list(plans.values()))
+    traces = roll_out_plans(twin, snapshot, futures, list(plans.values()))
     modelled = frozenset(traces[0])
     checks = site_checks(site, snapshot, modelled)
     checks += intent_checks(site, snapshot, intent, modelled)
@@ -100,61 +101,6 @@ def _line_up(candidates: Sequence[Plan], runner_up: Plan | None) -> dict[str, Pl
         if plan.source != BASELINE:
             plans[plan.source] = plan
     return plans
-
-
-def simulate_plans(
-    twin: HubTwin, snapshot: Snapshot, futures: Futures, plans: Sequence[Plan | None]
-) -> list[dict[str, Array]]:
-    """Traces (n, N) of each plan (None: do nothing), all in one batch."""
-    count, n = len(plans), futures.count
-    stacked = futures.repeated(count)
-    schedules = {
-        point: np.concatenate([_commands(twin, snapshot, p, point, n) for p in plans])
-        for point in twin.layout.points
-    }
-    on, held = heat_pump_state(twin, snapshot)
-    rollout = twin.simulate(
-        stacked.x0, stacked.w, schedules, snapshot.as_of, on, stacked.parameters, hp_held_s=held
-    )
-    return [{s: v[i * n : (i + 1) * n] for s, v in rollout.traces.items()} for i in range(count)]
-
-
-def heat_pump_state(twin: HubTwin, snapshot: Snapshot) -> tuple[bool, float]:
-    """Whether the heat pump runs, and for how many seconds it has or has not."""
-    point = twin.layout.heat_pump_point
-    signal, threshold = running_signal(twin.site, point)
-    reading = snapshot.readings.get(signal)
-    on = bool(reading and reading.value is not None and reading.value > threshold)
-    changed = snapshot.last_change.get(point)
-    held = 1e9 if changed is None else max(0.0, (snapshot.as_of - changed).total_seconds())
-    return on, held
-
-
-def _commands(twin: HubTwin, snapshot: Snapshot, plan: Plan | None, point: str, n: int) -> Array:
-    """Commands (n, N) of a point; NaN hands the step to the local law. A person's hold wins."""
-    steps, step_s = snapshot.horizon_steps, snapshot.step_s
-    row = np.full(steps, np.nan)
-    if plan is not None and point in plan.setpoints:
-        shift = (snapshot.as_of - plan.start).total_seconds() / step_s
-        if plan.step_s != step_s or shift != round(shift):
-            raise InputError(
-                f"the plan of {plan.source} is not on the snapshot's grid",
-                f"expected steps of {step_s} s from {snapshot.as_of}",
-            )
-        values = np.full(max(0, -round(shift)), np.nan)
-        values = np.concatenate([values, plan.setpoints[point][max(0, round(shift)) :]])[:steps]
-        row[: len(values)] = values
-    for hold in snapshot.holds:
-        if hold.point == point:
-            last = steps
-            if hold.until is not None:
-                last = int(np.ceil((hold.until - snapshot.as_of).total_seconds() / step_s))
-            row[: max(0, last)] = hold.value
-    if plan is not None:
-        unknown = set(plan.setpoints) - set(twin.layout.points)
-        if unknown:
-            raise InputError(f"the plan of {plan.source} sets unknown {', '.join(sorted(unknown))}")
-    return np.broadcast_to(row, (n, steps))
 
 
 def _kpis(
