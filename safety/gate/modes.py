@@ -133,7 +133,7 @@ def claimed(state: GateState, epoch: int) -> GateState:
 def lost_contact(state: GateState) -> GateState:
     """A write got no answer, so nobody knows what is in force: start again from read-back."""
     for point in state.owned:
-        state = with_track(state, point, written=None, exact=None, target=None)
+        state = with_track(state, point, written=None, exact=None, target=None, before=None)
     return state
 
 

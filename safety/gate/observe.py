@@ -33,8 +33,9 @@ def observe(state: GateState, config: GateConfig, readings: Readings) -> Seen:
     1 a hold that its time or the plant has ended is handed back;
     2 owner OPERATOR: the point is a person's;
     3 the gate's point, but the plant says LOCAL: lost (lease over, watchdog, switch);
-    4 the gate's point with a value nobody here wrote: a person's;
-    5 otherwise count starts and note changes, whoever made them.
+    4 the gate's point, still at the value before the write: the write did not take, so lost;
+    5 the gate's point with a value nobody here wrote: a person's;
+    6 otherwise count starts and note changes, whoever made them.
     """
     commands: list[Command] = []
     lost = ""
@@ -55,7 +56,11 @@ def observe(state: GateState, config: GateConfig, readings: Readings) -> Seen:
             track = state.track(point.point)
             if seen.owner is Owner.LOCAL:
                 lost = lost or _why_lost(state, point.point, readings.time)
-            elif _foreign(point, track, seen):
+            elif not _foreign(point, track, seen):
+                state = with_track(state, point.point, before=None)
+            elif _unchanged(point, track, seen):
+                lost = lost or f"write_not_taken:{point.point}"
+            else:
                 hold = Hold(by="unknown", since=readings.time, source="read_back")
                 state, said = _taken(state, point.point, hold, seen, readings.time)
                 commands += said
@@ -98,6 +103,12 @@ def _taken(
 def _foreign(point: PointConfig, track: PointTrack, seen: PointState) -> bool:
     return track.written is not None and (
         abs(seen.applied - track.written) > point.readback_tolerance
+    )
+
+
+def _unchanged(point: PointConfig, track: PointTrack, seen: PointState) -> bool:
+    return track.before is not None and (
+        abs(seen.applied - track.before) <= point.readback_tolerance
     )
 
 

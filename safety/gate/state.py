@@ -39,6 +39,9 @@ class PointTrack(Record):
     lease_until: UtcTime | None = None
     lease_s: float = 0.0
     applied: float | None = Field(None, description="value in force when last seen")
+    before: float | None = Field(
+        None, description="value in force before a write that was not read back yet"
+    )
     changed_at: UtcTime | None = Field(None, description="last change by anybody, for the dwell")
     starts_day: str = Field("", description="local date of `starts`")
     starts: int = 0
@@ -173,6 +176,7 @@ def disowned(state: GateState, points: tuple[str, ...]) -> GateState:
             exact=None,
             target=None,
             lease_until=None,
+            before=None,
             unfollowed_since=None,
         )
     return state

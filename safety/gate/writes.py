@@ -101,6 +101,8 @@ def next_track(
         "target": target, "changed_at": changed_at, "exact": exact, "written": value,
         "applied": value,
     }  # fmt: skip
+    if value != track.written:
+        changes["before"] = readings.points[point.point].applied
     if track.written <= 0 < value:
         starts = starts_on(config, track, now) + 1
         if point.max_starts_per_day is not None and starts > point.max_starts_per_day:
