@@ -10,7 +10,6 @@ from graph.errors import RefusedError
 from plugins.limits import HostLimits
 from plugins.manifest import WORLD, Grant, PluginManifest, check_grant
 
-MANIFEST_TYPE = "https://pilothouse.dev/predicates/plugin-manifest/v1"
 MAGIC = b"\0asm\x0d\0\x01\0"  # a component; a core module has 01 00 00 00 here, WAT text a bracket
 
 

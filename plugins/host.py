@@ -84,6 +84,10 @@ class PluginHost:
         with self._lock:
             return tuple(self._plugins[name].manifest for name in sorted(self._plugins))
 
+    def process_id(self, name: str) -> int:
+        """The process that a plugin runs in. Raises RefusedError if it is not installed."""
+        return self._find(name).worker.pid
+
     def remove(self, name: str) -> None:
         """End a plugin. Raises RefusedError for one that is not installed."""
         plugin = self._find(name)
