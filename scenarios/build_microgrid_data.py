@@ -61,7 +61,7 @@ def _steps(step: timedelta) -> list[datetime]:
 
 
 def typical_year(epw: str) -> tuple[timezone, dict[str, NDArray[np.float64]]]:
-    """The EPW's fixed time zone and its 8760 hourly values a column, hour-ending, from 1 January."""
+    """The EPW's fixed time zone and its 8760 hour-ending values a column."""
     lines = epw.splitlines()
     offset = timezone(timedelta(hours=float(lines[0].split(",")[8])))
     rows = [line.split(",") for line in lines[8:] if line]
@@ -108,8 +108,8 @@ def weather(epw: str) -> dict[str, NDArray[np.float64]]:
 
 
 def _sun(middles: Sequence[datetime]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    import pandas as pd
-    import pvlib
+    import pandas as pd  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    import pvlib  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     position: Any = pvlib.solarposition.get_solarposition(
         pd.DatetimeIndex(middles), latitude=36.78, longitude=-119.72, altitude=102.0
@@ -138,8 +138,8 @@ def _on_plane(
 
 def load() -> NDArray[np.float64]:
     """BDEW standard load profile G25 (trade, revision of 2025) in kW, by the local wall clock."""
-    import pandas as pd
-    from demandlib import bdew
+    import pandas as pd  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    from demandlib import bdew  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
     wall = pd.date_range("2025-01-01", "2027-01-01", freq="15min", inclusive="left")
     profile = bdew.G25(wall, holidays=[date.fromisoformat(day) for day in HOLIDAYS])
