@@ -132,7 +132,7 @@ def _check_replay(state: GateState, order: Order) -> Breach | None:
 def _check_standing(state: GateState, order: Order, now: datetime) -> Breach | None:
     if order.under is None:
         return None
-    use = state.standing.get(order.under)
+    use = _standing_of(state, order)
     if use is None:
         return Breach("standing_exceeded", f"no standing authorisation from {order.under[:19]}")
     leave = use.authorisation
@@ -147,6 +147,14 @@ def _check_standing(state: GateState, order: Order, now: datetime) -> Breach | N
         if not all(low <= v <= high for v in schedule.value):
             return Breach("standing_exceeded", f"{schedule.point} leaves the range it allows")
     return None
+
+
+def _standing_of(state: GateState, order: Order) -> StandingUse | None:
+    """The authorisation that covers the order, as the gate knows it or else as it came along."""
+    known = state.standing.get(order.under or "")
+    if known or order.under is None or order.standing is None:
+        return known
+    return StandingUse(authorisation=order.standing)
 
 
 def _check_schedules(
@@ -244,11 +252,11 @@ def _install(
         stage, since = old.stage, old.stage_since
     ends = order.expires
     standing = {d: u for d, u in state.standing.items() if u.authorisation.until > now}
-    if order.under:
-        use = standing[order.under]
+    use = _standing_of(state, order)
+    if order.under and use:
         standing[order.under] = use.model_copy(update={"used": use.used + 1})
         ends = min(ends, use.authorisation.until)
-    if order.standing:
+    elif order.standing:
         standing[order.proposal_digest] = StandingUse(authorisation=order.standing)
     recent = {loop: (*_recent(state, config, loop, now), now) for loop in loops_of(config, order)}
     state = evolve(

@@ -33,7 +33,7 @@ class Order(Record):
         None, description="digest of the proposal whose standing approval covers this order"
     )
     standing: StandingAuthorisation | None = Field(
-        None, description="the standing authorisation that this order's own approval grants"
+        None, description="the standing authorisation in the approvals that came with the order"
     )
     lab: bool = Field(False, description="approved by a demonstration key")
 

@@ -125,7 +125,7 @@ class Gate:
             self._carry_out(result, readings)
 
     def advance(self, plant: SteppablePlant, seconds: float, cycle_s: float) -> int:
-        """Move a stepped plant on by `seconds`, with a cycle after each `cycle_s`; returns cycles."""
+        """Move a stepped plant on, with a cycle after each `cycle_s`; returns their number."""
         done, cycles = 0.0, 0
         while done < seconds:
             step_s = min(cycle_s, seconds - done)
