@@ -12,7 +12,7 @@ from safety.gate.config import GateConfig
 from safety.gate.state import GateState, Mode, evolve, initial_state
 
 VOLATILE = {"applied", "exact", "before", "unfollowed_since"}
-HINT = "look at the file; to start afresh, move it away: the gate then knows no orders, holds or starts"
+HINT = "look at the file, or move it away to start afresh with no orders, holds or starts known"
 
 
 class StateStore:

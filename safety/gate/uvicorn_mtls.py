@@ -37,7 +37,7 @@ class PeerNameProtocol(H11Protocol):
         async def with_names(scope: Any, receive: Any, send: Any) -> None:
             await inner({**scope, SCOPE_KEY: names}, receive, send)
 
-        self.app = with_names  # type: ignore[assignment]
+        self.app = with_names
 
 
 def make_server(
