@@ -35,6 +35,13 @@ class _Installed:
     quarantine: str = ""
 
 
+def _end(plugin: _Installed) -> None:
+    with plugin.lock:
+        # A call that waits for the lock must not start the process again.
+        plugin.quarantine = "replaced or removed while the call waited"
+        plugin.worker.kill()
+
+
 class PluginHost:
     """Holds the installed plugins. Thread-safe; close it (or use `with`) to end their processes."""
 
@@ -75,8 +82,7 @@ class PluginHost:
             old = self._plugins.pop(manifest.name, None)
             self._plugins[manifest.name] = plugin
         if old is not None:
-            with old.lock:
-                old.worker.kill()
+            _end(old)
         return manifest
 
     def installed(self) -> tuple[PluginManifest, ...]:
@@ -93,8 +99,7 @@ class PluginHost:
         plugin = self._find(name)
         with self._lock:
             self._plugins.pop(name, None)
-        with plugin.lock:
-            plugin.worker.kill()
+        _end(plugin)
 
     def propose(self, name: str, snapshot: Snapshot, site: Site, seed: int = 0) -> list[Plan]:
         """The plans of one call; empty when it failed, which is logged. See `run`."""
@@ -128,8 +133,7 @@ class PluginHost:
             plugins = list(self._plugins.values())
             self._plugins.clear()
         for plugin in plugins:
-            with plugin.lock:
-                plugin.worker.kill()
+            _end(plugin)
 
     def _find(self, name: str) -> _Installed:
         with self._lock:

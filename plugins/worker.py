@@ -4,6 +4,7 @@ It holds no key, no file and no environment of the host's. What it is sent is wh
 granted, so a plugin that broke out of its sandbox would find nothing more here.
 """
 
+import json
 import os
 import resource
 from typing import Any, BinaryIO
@@ -37,8 +38,6 @@ class Worker:
 
     def answer(self, message: bytes, requests: BinaryIO) -> dict[str, Any]:
         """Carry out one request. Failures are answers, too."""
-        import json
-
         request = json.loads(message)
         try:
             if request["op"] == "load":

@@ -31,7 +31,8 @@ START = datetime(2026, 1, 20, 8, tzinfo=UTC)
 STEPS, STEP_S = 96, 900
 ANNA, BORIS, STRANGER = lab_signer("Anna"), lab_signer("Boris"), lab_signer("Stranger")
 TRUST = trusted_by(make_root({"engineer": [ANNA, BORIS]}, START + timedelta(days=99)), 2)
-QUICK = HostLimits(guest_s=0.3, grace_s=0.7, host_calls=2_000)
+QUICK = HostLimits(guest_s=5.0, grace_s=5.0, host_calls=500)
+SHORT = HostLimits(guest_s=0.3, grace_s=0.7)
 ASKS = Asks(telemetry=("battery.*",), points=("battery.power_set_kw",), memory_mib=4)
 
 

@@ -1,7 +1,9 @@
 """Plugins: a stranger's component advises, and whatever it does stays in its own process."""
 
 import os
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +11,7 @@ import pytest
 from graph.plan import Plan
 from graph.signals import Reading
 from graph.site import Site
-from graph.snapshot import (
-    HoldConstraint,
-    Snapshot,
-)
+from graph.snapshot import HoldConstraint, Snapshot
 from plugins.answers import read_plans
 from plugins.host import PluginHost
 from plugins.inputs import point_rules, run_inputs
@@ -29,6 +28,8 @@ from tests.plugin_guests import (
     FOREVER,
     HP,
     QUICK,
+    ROOT,
+    SHORT,
     START,
     STEP_S,
     STEPS,
@@ -194,12 +195,12 @@ HOSTILE = {
     "log flood": (
         FOREVER.format("(call $emit (i32.const 1) (i32.const 256) (i32.const 20))"),
         Outcome.REFUSED,
-        "more than 2000 host calls",
+        "more than 500 host calls",
     ),
     "submission flood": (
         FOREVER.format(setpoints() + SUBMIT),
         Outcome.REFUSED,
-        "more than 2000 host calls",
+        "more than 500 host calls",
     ),
     "wrong enumeration": (
         "(call $emit (i32.const 77) (i32.const 256) (i32.const 20))",
@@ -232,22 +233,22 @@ def test_an_attack_is_contained_and_named(site: Site, snapshot: Snapshot, attack
 
 def test_a_loop_with_much_fuel_ends_at_the_deadline(site: Site, snapshot: Snapshot) -> None:
     asks = ASKS.model_copy(update={"fuel": 5_000_000_000})
-    run = once(site, snapshot, advise(FOREVER.format("")), asks=asks)
+    run = once(site, snapshot, advise(FOREVER.format("")), SHORT, asks)
     assert run.outcome is Outcome.DEADLINE
 
 
 def test_floods_that_end_by_themselves_are_cut_to_the_quota(site: Site, snapshot: Snapshot) -> None:
-    thousand = (
+    hundred = (
         "(loop $again {} (local.set $i (i32.add (local.get $i) (i32.const 1)))"
-        "(br_if $again (i32.lt_u (local.get $i) (i32.const 600))))"
+        "(br_if $again (i32.lt_u (local.get $i) (i32.const 100))))"
     )
     log = "(call $emit (i32.const 1) (i32.const 256) (i32.const 20))"
-    run = once(site, snapshot, advise(thousand.format(setpoints() + SUBMIT + log)))
+    run = once(site, snapshot, advise(hundred.format(setpoints() + SUBMIT + log)))
     assert run.outcome is Outcome.OK
     assert len(run.plans) == QUICK.submissions
     assert "more than 4 proposals in one run" in run.refusals
-    assert (len(run.log), run.log_dropped) == (QUICK.log_lines, 600 - QUICK.log_lines)
-    assert run.calls["submit.proposal"] == 600
+    assert (len(run.log), run.log_dropped) == (QUICK.log_lines, 100 - QUICK.log_lines)
+    assert run.calls["submit.proposal"] == 100
 
 
 def test_what_neither_fuel_nor_epoch_can_interrupt_is_killed(
@@ -258,7 +259,7 @@ def test_what_neither_fuel_nor_epoch_can_interrupt_is_killed(
     body = "(call $setpoints (i32.const 256) (i32.const 20) (i32.const 288) (i32.const 2)"
     body += "(call $realloc (i32.const 0) (i32.const 0) (i32.const 8) (i32.const 20000000))"
     body += "(i32.const 2500000) (i32.const 512))"
-    with PluginHost(TRUST, QUICK) as host:
+    with PluginHost(TRUST, SHORT) as host:
         install(host, advise(body), asks=asks)
         run = host.run("guest", snapshot, site)
         assert run.outcome is Outcome.KILLED
@@ -287,3 +288,17 @@ def test_a_killed_worker_is_started_again(site: Site, snapshot: Snapshot) -> Non
         os.kill(host.process_id("guest"), 9)
         assert host.run("guest", snapshot, site).outcome in (Outcome.OK, Outcome.KILLED)
         assert host.run("guest", snapshot, site) == first
+
+
+def test_the_how_to_does_what_it_says(
+    site: Site, snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "how-to" / "write-a-plugin.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"site": site, "snapshot": snapshot}
+    for block in re.findall(r"```python\n(.*?)```", text, flags=re.S):
+        exec(compile(block, "write-a-plugin.md", "exec"), names)
+    run = names["run"]
+    assert isinstance(run, PluginRun)
+    (plan,) = run.plans
+    assert plan.setpoints == {"battery.power_set_kw": (0.0,) * STEPS}
