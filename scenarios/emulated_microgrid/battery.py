@@ -6,6 +6,7 @@ with the power. The management system tapers the power at both ends of the charg
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 from math import sqrt
 
 CELLS = 208
@@ -40,7 +41,7 @@ class BatteryState:
     def stored_kwh(self) -> float:
         """Energy at rest above empty: the integral of the voltage over the charge."""
         total, soc = 0.0, self.soc_pct
-        for (a, va), (b, vb) in zip(OCV, OCV[1:], strict=False):
+        for (a, va), (b, vb) in pairwise(OCV):
             top = min(soc, b)
             if top <= a:
                 break

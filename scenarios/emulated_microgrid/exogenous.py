@@ -108,10 +108,11 @@ class Exogenous:
         here = self._rng(day, stream).standard_normal(count)
         after = self._rng(day + 1, stream).standard_normal(1)
         at = np.arange(MINUTES) / every_min
-        return np.interp(at, np.arange(count + 1), np.concatenate([here, after]))
+        knots = np.concatenate([here, after])
+        return np.asarray(np.interp(at, np.arange(count + 1), knots), dtype=np.float64)
 
     def _build(self, day: int) -> list[Minute]:
-        middles = day * DAY_S + 60.0 * np.arange(MINUTES) + 30.0
+        middles: Array = np.arange(MINUTES, dtype=np.float64) * 60.0 + (day * DAY_S + 30.0)
         w = {n: _sample(self._weather, n, middles) for n in WEATHER}
         busy, local_hour = self._office(middles)
         temp = w["outdoor.temp_degc"] + 0.7 * self._knots(day, 0, 360)
@@ -179,12 +180,13 @@ def _sample(frame: Frame, name: str, middles: Array) -> Array:
     """Linear between the middles of the intervals. Raises InputError outside the data."""
     ends = frame.start.timestamp() + frame.step_s * np.arange(len(frame), dtype=np.float64)
     if middles[0] < ends[0] - frame.step_s or middles[-1] > ends[-1]:
-        at = datetime.fromtimestamp(float(middles[0]), UTC).date()
+        when = datetime.fromtimestamp(float(middles[0]), UTC).date()
         raise InputError(
-            f"the plant's data have no {name} on {at}",
+            f"the plant's data have no {name} on {when}",
             f"they reach from {frame.start.date()} to {frame.end.date()}",
         )
-    return np.interp(middles, ends - frame.step_s / 2, frame.column(name))
+    at = np.interp(middles, ends - frame.step_s / 2, frame.column(name))
+    return np.asarray(at, dtype=np.float64)
 
 
 def _pv_kw(poa: Array, temp: Array) -> Array:

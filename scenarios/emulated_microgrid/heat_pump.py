@@ -67,7 +67,7 @@ def step_heat_pump(
 def _switch(
     s: HeatPumpState, wanted: bool, forced_off: bool, min_on: float, min_off: float
 ) -> None:
-    """The machine's own protection keeps least run and standstill times; a fault stops it at once."""
+    """Least run and standstill times are kept by the machine itself; a fault stops it at once."""
     if s.on and (forced_off or (not wanted and s.since_s >= min_on)):
         s.on, s.since_s, s.defrost_left_s = False, 0.0, 0.0
     elif not s.on and wanted and not forced_off and s.since_s >= min_off:

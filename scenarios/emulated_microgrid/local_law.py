@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 from graph.site import BaselineLaw
 from graph.tariff import minutes
 
-
 EASE_PCT = 3.0
 
 
@@ -60,4 +59,4 @@ class LocalLaw:
         low, high = window
         room = high - soc_pct if wanted > 0 else soc_pct - low
         ease = min(max(room, 0.0) / EASE_PCT, 1.0) * rated_kw
-        return min(max(wanted, -ease), ease)
+        return min(max(wanted, -ease), ease) + 0.0  # never a negative zero

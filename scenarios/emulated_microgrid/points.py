@@ -111,9 +111,8 @@ class PointTable:
     def expire(self, now: float) -> None:
         """Leases and holds whose time has come end."""
         for point in self.points.values():
-            if point.lease_until is not None and now >= point.lease_until:
-                point.to_local()
-            elif point.until is not None and now >= point.until:
+            end = point.until if point.lease_until is None else point.lease_until
+            if end is not None and now >= end:
                 point.to_local()
 
     def follow(self, name: str, wanted: float, dt: float) -> None:
