@@ -9,10 +9,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from graph.canonical_writer import canonical_text
+from graph.canonical_writer import canonical_text, object_text
 from graph.errors import IntegrityError
 
 MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
+_NOT_CANONICAL = "a re-formatted or altered file; ask for the original"
 MAX_DEPTH = 64  # our deepest document nests 12; the interpreter's own limit is near 1000
 
 
@@ -61,7 +62,7 @@ def strict_loads(data: bytes, limit: int = MAX_DOCUMENT_BYTES) -> Any:
     try:
         text = data.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also integers of 4,300 digits
         raise IntegrityError(f"the document is not JSON in UTF-8: {error}") from error
     _check_depth(value)
     return value
@@ -85,8 +86,20 @@ def canonical_loads(data: bytes) -> Any:
     """Parse JSON and demand that the bytes are the canonical ones, so no bit of them is free."""
     value = strict_loads(data)
     if canonical_bytes(value) != data:
-        raise IntegrityError(
-            "the document's bytes are not canonical (RFC 8785)",
-            "a re-formatted or altered file; ask for the original",
-        )
+        raise IntegrityError("the document's bytes are not canonical (RFC 8785)", _NOT_CANONICAL)
     return value
+
+
+def canonical_members(data: bytes) -> tuple[dict[str, Any], dict[str, str]]:
+    """`canonical_loads` of an object with ASCII keys, and the canonical text of each member."""
+    value = strict_loads(data)
+    if not isinstance(value, dict) or not "".join(value).isascii():
+        raise IntegrityError("the document is not an object with plain keys")
+    try:
+        members = {key: canonical_text(item) for key, item in value.items()}
+        same = object_text(members).encode("utf-8") == data
+    except (ValueError, TypeError, RecursionError) as error:
+        raise IntegrityError(f"the value has no canonical form: {error}") from error
+    if not same:
+        raise IntegrityError("the document's bytes are not canonical (RFC 8785)", _NOT_CANONICAL)
+    return value, members

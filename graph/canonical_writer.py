@@ -27,9 +27,7 @@ def canonical_text(value: Any) -> str:
         TypeError: a type that JSON has not.
         RecursionError: nested deeper than the interpreter can follow.
     """
-    parts: list[str] = []
-    _write(value, parts.append)
-    return "".join(parts)
+    return _text(value)
 
 
 def object_text(members: Mapping[str, str]) -> str:
@@ -37,36 +35,30 @@ def object_text(members: Mapping[str, str]) -> str:
     return f"{{{','.join(f'{_quote(key)}:{members[key]}' for key in sorted(members))}}}"
 
 
-def _write(value: Any, put: Any) -> None:
+def _text(value: Any) -> str:
     kind = type(value)
     if kind is str:
-        put(_quote(value))
-    elif kind is dict:
-        _write_object(value, put)
-    elif kind is list or kind is tuple:
-        _write_array(value, put)
-    elif value is None:
-        put("null")
-    elif value is True:
-        put("true")
-    elif value is False:
-        put("false")
-    elif kind is float:
-        put(_float(value))
-    elif kind is int:
-        put(_integer(value))
-    else:
-        _write_subclass(value, put)
+        return _quote(value)
+    if kind is dict:
+        return _object(value)
+    if kind is list or kind is tuple:
+        return _array(value)
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if kind is float:
+        return _float(value)
+    if kind is int:
+        return _integer(value)
+    return _subclass(value)
 
 
-def _write_object(value: Mapping[str, Any], put: Any) -> None:
-    put("{")
-    comma = ""
-    for key in _sorted_keys(value):
-        put(f"{comma}{_quote(key)}:")
-        _write(value[key], put)
-        comma = ","
-    put("}")
+def _object(value: Mapping[str, Any]) -> str:
+    members = [f"{_quote(key)}:{_text(value[key])}" for key in _sorted_keys(value)]
+    return f"{{{','.join(members)}}}"
 
 
 def _sorted_keys(keys: Iterable[str]) -> list[str]:
@@ -79,18 +71,10 @@ def _sorted_keys(keys: Iterable[str]) -> list[str]:
         raise ValueError(f"a key is not a string: {error}") from error
 
 
-def _write_array(value: Sequence[Any], put: Any) -> None:
+def _array(value: Sequence[Any]) -> str:
     if set(map(type, value)) in _NUMBERS:
-        put(_number_array(value))
-        return
-    put("[")
-    comma = ""
-    for item in value:
-        if comma:
-            put(comma)
-        _write(item, put)
-        comma = ","
-    put("]")
+        return _number_array(value)
+    return f"[{','.join([_text(item) for item in value])}]"
 
 
 def _number_array(numbers: Sequence[float]) -> str:
@@ -102,20 +86,19 @@ def _number_array(numbers: Sequence[float]) -> str:
     return f"[{','.join([_integer(x) if isinstance(x, int) else _float(x) for x in numbers])}]"
 
 
-def _write_subclass(value: Any, put: Any) -> None:
+def _subclass(value: Any) -> str:
     """Subclasses of the JSON types (enumerations, NumPy's float64) as what they inherit."""
     if isinstance(value, str):
-        put(_quote(str.__str__(value)))
-    elif isinstance(value, float):
-        put(_float(float(value)))
-    elif isinstance(value, int):
-        put(_integer(int(value)))
-    elif isinstance(value, Mapping):
-        _write_object(value, put)
-    elif isinstance(value, (list, tuple)):
-        _write_array(value, put)
-    else:
-        raise TypeError(f"JSON has no {type(value).__name__}")
+        return _quote(str.__str__(value))
+    if isinstance(value, float):
+        return _float(float(value))
+    if isinstance(value, int):
+        return _integer(int(value))
+    if isinstance(value, Mapping):
+        return _object(value)
+    if isinstance(value, (list, tuple)):
+        return _array(value)
+    raise TypeError(f"JSON has no {type(value).__name__}")
 
 
 def _integer(value: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from graph.canonical import canonical_bytes, canonical_loads, digest
+from graph.canonical import canonical_bytes, canonical_members, digest, digest_bytes
 from graph.errors import IntegrityError
 from graph.proposal import (
     APPROVAL_TYPE,
@@ -72,15 +72,24 @@ class EnvelopeShape(Record):
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement whose signatures hold. `predicate` was parsed from the verified `payload`."""
+    """A statement whose signatures hold. `predicate` was parsed from the verified `payload`.
+
+    `predicate_bytes` is the canonical part of the payload that says it.
+    """
 
     type: str
     subjects: dict[str, str]
     predicate: dict[str, Any]
+    predicate_bytes: bytes
     payload: bytes
     keyids: tuple[str, ...]
     persons: tuple[str, ...]
     lab: bool
+
+    @property
+    def predicate_digest(self) -> str:
+        """`sha256:<hex>` of the predicate; of a proposal, its `proposal_digest`."""
+        return digest_bytes(self.predicate_bytes)
 
 
 def proposal_digest(predicate: Mapping[str, Any] | Record) -> str:
@@ -167,7 +176,7 @@ def open_envelope(
             )
     _verify_signatures(decoded, root)  # 3, 4
     _check_threshold(keyids, root, threshold)  # 5
-    value = canonical_loads(decoded.payload)  # 6
+    value, members = canonical_members(decoded.payload)  # 6
     body = parse_shape(StatementBody, value, "the statement")  # 7
     if body.predicate_type != statement_type:
         raise IntegrityError(f"the statement is a {body.predicate_type}, expected {statement_type}")
@@ -178,6 +187,7 @@ def open_envelope(
         type=statement_type,
         subjects=subjects,
         predicate=value["predicate"],
+        predicate_bytes=members["predicate"].encode("utf-8"),
         payload=decoded.payload,
         keyids=keyids,
         persons=tuple(root.person_of(k) for k in keyids),

@@ -26,7 +26,6 @@ from safety.verify_approvals import (
     window_problems,
 )
 from safety.verify_evidence import (
-    digest_of_predicate,
     early_problems,
     late_problems,
     policy_digest_problems,
@@ -86,7 +85,7 @@ def verify_bundle(
     document, bundle = _check_document(checks, data)
     checks.judge(3, "trust_root", lambda: _root_problems(root, now))
     statement, proposal = _check_proposal(checks, bundle, root)
-    digest = None if statement is None else digest_of_predicate(statement)
+    digest = None if statement is None else statement.predicate_digest
     _check_evidence(checks, proposal, document, bundle, required_rules)
     _check_time(checks, proposal, now)
     approvals = _check_approval_envelopes(checks, bundle, root)
@@ -101,7 +100,7 @@ def verify_bundle(
     statements = (statement, *(item.statement for item in approvals))
     checks.record(25, "no_lab_keys", True, _lab_detail(statements, ledger_key, root))
     contents = VerifiedBundle(
-        digest=digest_of_predicate(statement),
+        digest=statement.predicate_digest,
         proposal=proposal,
         approvals=tuple(item.approval for item in approvals),
         persons=tuple(sorted({item.approval.person for item in approvals})),

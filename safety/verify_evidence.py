@@ -3,28 +3,28 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from graph.canonical import canonical_bytes, digest_bytes
+from graph.canonical import canonical_bytes
 from graph.errors import IntegrityError
 from graph.proposal import Approval, ControlProposal
 from graph.record import Record, iso
 from safety.bundle import Bundle
 from safety.shape import parse_shape
-from safety.signing import Statement, proposal_digest
+from safety.signing import Statement
 
 
 def read_predicate(statement: Statement) -> ControlProposal:
     """The proposal, if the statement is about it and no reader could read it otherwise."""
     proposal = parse_shape(ControlProposal, statement.predicate, "the proposal")
-    same_spelling(proposal, statement.predicate)
-    subjects = {proposal.target: proposal_digest(statement.predicate)}
+    same_spelling(proposal, statement)
+    subjects = {proposal.target: statement.predicate_digest}
     if statement.subjects != subjects:
         raise IntegrityError("the statement's subject is not its target under its digest")
     return proposal
 
 
-def same_spelling(record: Record, raw: Mapping[str, object]) -> None:
+def same_spelling(record: Record, statement: Statement) -> None:
     """Refuse a document that validation had to complete, convert or round."""
-    if canonical_bytes(record) != canonical_bytes(raw):
+    if canonical_bytes(record) != statement.predicate_bytes:
         raise IntegrityError(
             f"the {type(record).__name__} is not written in full: it leaves fields to defaults "
             "or writes values in other forms than the schema's"
@@ -123,13 +123,8 @@ def late_problems(proposal: ControlProposal, now: datetime | None) -> list[str]:
     return []
 
 
-def digest_of_predicate(statement: Statement) -> str:
-    """The proposal's digest from the verified bytes."""
-    return digest_bytes(canonical_bytes(statement.predicate))
-
-
 def read_approval(statement: Statement) -> Approval:
     """The approval in an opened statement, as strictly as `read_predicate`."""
     approval = parse_shape(Approval, statement.predicate, "the approval")
-    same_spelling(approval, statement.predicate)
+    same_spelling(approval, statement)
     return approval

@@ -103,7 +103,8 @@ def test_other_spellings_of_a_document_are_refused(data):
 
 
 @pytest.mark.parametrize(
-    "data", [b'{"a":1,"a":1}', b"[NaN]", b"\xff", b"", b"[" * 5000, b"[" * 65 + b"]" * 65]
+    "data",
+    [b'{"a":1,"a":1}', b"[NaN]", b"\xff", b"", b"[" * 5000, b"[" * 65 + b"]" * 65, b"9" * 5000],
 )
 def test_documents_that_two_readers_could_read_differently_are_refused(data):
     with pytest.raises(IntegrityError):
