@@ -196,7 +196,9 @@ def assemble(site: Site, snapshot: Snapshot, parts: Parts) -> ControlProposal:
         ),
         baseline_digest=digest(site.baseline),
         proposed_policy=ProposedPolicy(
-            setpoint=single, schedule=schedule, valid_for=iso_duration(frame.not_before, frame.expires)
+            setpoint=single,
+            schedule=schedule,
+            valid_for=iso_duration(frame.not_before, frame.expires),
         ),
         technical_basis=basis(plan),
         confidence=confidence_of(parts.shadow),
@@ -211,7 +213,7 @@ def assemble(site: Site, snapshot: Snapshot, parts: Parts) -> ControlProposal:
         ),
         policy=parts.policy,
         rollout=parts.draft.rollout,
-        rollback=rollback_of(site, parts),
+        rollback=rollback_plan(site, parts.draft, parts.canary),
         void_if=parts.draft.void_if,
         provenance=Provenance(
             models=parts.models,
@@ -233,20 +235,20 @@ def basis(plan: Plan) -> str:
     )
 
 
-def rollback_of(site: Site, parts: Parts) -> Rollback:
+def rollback_plan(site: Site, drafted: Draft, canary: CanaryResult) -> Rollback:
     """The way back, as the canary exercised it."""
-    points = tuple(s.point for s in parts.draft.schedule)
+    points = tuple(s.point for s in drafted.schedule)
     counted = tuple(
         f"starts of {p} are counted and cannot be undone"
         for p in points
         if site.signal(p).zero_or_above is not None
     )
     return Rollback(
-        revert_to=parts.draft.revert_to,
-        trigger=tuple(g.name for g in parts.draft.rollout.guardrails),
+        revert_to=drafted.revert_to,
+        trigger=tuple(g.name for g in drafted.rollout.guardrails),
         steps=tuple(f"release {p} to the plant's local law" for p in points),
         ttl=f"PT{int(site.autonomy.lease_s)}S",
-        tested_digest=parts.canary.rollback_digest,
+        tested_digest=canary.rollback_digest,
         irreversible=counted,
     )
 

@@ -25,9 +25,7 @@ CANARY_S = 1800.0
 VOID_TOLERANCE = {"degC": 2.0, "%": 15.0}
 
 
-def build_rollout(
-    site: Site, plan: Plan, traces: Sequence[BandTrace], valid_s: float
-) -> Rollout:
+def build_rollout(site: Site, plan: Plan, traces: Sequence[BandTrace], valid_s: float) -> Rollout:
     """Canary on the fastest asset to take back, then everything; guardrails for all stages."""
     points = tuple(sorted(plan.setpoints))
     canary = canary_points(site, points)

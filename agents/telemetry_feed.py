@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.plant import PlantReader
-from graph.signals import Quality, Reading, Role
+from graph.signals import Quality, Reading
 from graph.site import Site
 from graph.telemetry import Frame
 
@@ -20,8 +20,6 @@ def is_state(site: Site, signal: str) -> bool:
     """Whether a row holds the value at the end of the step (stocks) and not the mean (flows)."""
     weather = {a.id for a in site.of_kind("weather")}
     asset, quantity = signal.split(".", 1)
-    if site.signal(signal).role is Role.SETPOINT:
-        return True
     return quantity in STATE_SUFFIXES and asset not in weather
 
 

@@ -59,7 +59,9 @@ class UserStore:
         """Create or replace a user. Raises InputError for unknown roles or a short password."""
         unknown = set(roles) - set(ROLES)
         if unknown or not roles:
-            raise InputError(f"unknown or no roles: {sorted(unknown)}", f"one of {', '.join(ROLES)}")
+            raise InputError(
+                f"unknown or no roles: {sorted(unknown)}", f"one of {', '.join(ROLES)}"
+            )
         if len(password) < MIN_PASSWORD:
             raise InputError("the password is too short", f"use at least {MIN_PASSWORD} characters")
         with self._lock:
@@ -75,7 +77,9 @@ class UserStore:
         with self._lock:
             recent = [t for t in self._failures.get(name, []) if now - t < LOCK_S]
             self._failures[name] = recent
-            row = self._db.execute("SELECT hash, roles FROM user WHERE name = ?", (name,)).fetchone()
+            row = self._db.execute(
+                "SELECT hash, roles FROM user WHERE name = ?", (name,)
+            ).fetchone()
         if len(recent) >= LOCK_AFTER:
             raise RefusedError("locked", "too many wrong passwords", f"wait {LOCK_S:.0f} s")
         known = row[0] if row else _decoy()
@@ -140,5 +144,7 @@ class Tokens:
             )
             rules.validate(decoded.claims)
         except (JoseError, ValueError) as error:
-            raise RefusedError("unauthenticated", "the token is not valid", "log in again") from error
+            raise RefusedError(
+                "unauthenticated", "the token is not valid", "log in again"
+            ) from error
         return Principal(str(decoded.claims["sub"]), frozenset(decoded.claims["roles"]))

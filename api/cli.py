@@ -19,9 +19,15 @@ COMMANDS = {
     "demo": ("api.commands.demo:demo", "A simulated day, from a sentence to a rolled-back fault."),
     "serve": ("api.commands.serve:serve", "Run the service (HTTP API) for a site."),
     "ask": ("api.commands.ask:ask", "Compile a sentence and, unless --dry-run, get a proposal."),
-    "approve": ("api.commands.approve:approve", "Sign an approval or a rejection with your own key."),
+    "approve": (
+        "api.commands.approve:approve",
+        "Sign an approval or a rejection with your own key.",
+    ),
     "run": ("api.commands.run:run", "Close the loop on a plant that can be stepped."),
-    "shadow": ("api.commands.shadow:shadow", "Run over recorded telemetry; nothing can be written."),
+    "shadow": (
+        "api.commands.shadow:shadow",
+        "Run over recorded telemetry; nothing can be written.",
+    ),
     "verify": ("api.commands.verify:verify", "Check a signed bundle offline."),
     "replay": ("api.commands.replay:replay", "Run a decision again from its bundle."),
     "what-if": ("api.commands.what_if:what_if", "Ask the twin what would happen."),

@@ -11,7 +11,9 @@ def parse_time(text: str) -> datetime:
     try:
         return parse_iso(text.replace("Z", "+00:00"))
     except ValueError as error:
-        raise InputError(f"{text!r} is not a usable time: {error}", "e.g. 2026-01-20T18:00:00-08:00") from error
+        raise InputError(
+            f"{text!r} is not a usable time: {error}", "e.g. 2026-01-20T18:00:00-08:00"
+        ) from error
 
 
 def parse_local(text: str, zone: str) -> datetime:
@@ -21,7 +23,9 @@ def parse_local(text: str, zone: str) -> datetime:
     try:
         value = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"{text!r} is not a date or time", "e.g. 2026-01-20 or 2026-01-20T06:00") from error
+        raise InputError(
+            f"{text!r} is not a date or time", "e.g. 2026-01-20 or 2026-01-20T06:00"
+        ) from error
     if value.tzinfo is None:
         value = value.replace(tzinfo=ZoneInfo(zone))
     return parse_iso(value.isoformat())

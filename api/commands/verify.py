@@ -15,7 +15,11 @@ from api.cli import emit
     help="The root of trust (root.json). Nothing in the bundle itself is trusted.",
 )  # fmt: skip
 @click.option("--at", default=None, help="Judge validity at this time (ISO 8601) instead of now.")
-@click.option("--ignore-expiry", is_flag=True, help="An archived bundle: do not ask whether it is still valid.")
+@click.option(
+    "--ignore-expiry",
+    is_flag=True,
+    help="An archived bundle: do not ask whether it is still valid.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def verify(file: Path, root: Path, at: str | None, ignore_expiry: bool, as_json: bool) -> None:
     """Check signature, digests, expiry, policies, approvals and ledger inclusion of FILE.
@@ -29,7 +33,9 @@ def verify(file: Path, root: Path, at: str | None, ignore_expiry: bool, as_json:
 
     now = None if ignore_expiry else parse_time(at) if at else datetime.now(UTC)
     report = verify_bundle(file.read_bytes(), load_root(root), now=now, require_approval=False)
-    lines = [f"{'ok  ' if c.ok else 'FAIL'} {c.number:2d} {c.name}: {c.detail}" for c in report.checks]
+    lines = [
+        f"{'ok  ' if c.ok else 'FAIL'} {c.number:2d} {c.name}: {c.detail}" for c in report.checks
+    ]
     verdict = "the bundle is what it claims to be" if report.ok else "the bundle is NOT good"
     document = {
         "ok": report.ok,

@@ -1,0 +1,282 @@
+"""One decision, from a compiled intent to a complete predicate. Plain functions of a snapshot.
+
+1. The router runs diagnostics, market and optimisation through the dispatcher.
+2. A bad critical input, or no usable candidate, ends the decision with its reason.
+3. Shadow: candidates and doing nothing on the same futures; the best that passes is chosen.
+4. Canary: the gate's own code against the twin, rollback exercised.
+5. Explanation: claims tried by intervention, effects, flip point.
+6. Compliance: the rules over everything above; a missing verdict is a failure.
+7. The predicate. Signing, the ledger and approval are not here: agents hold no keys.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from agents.candidates import Candidates, choose_candidates
+from agents.compliance import check_policies
+from agents.explanation import counterfactuals, explain
+from agents.fidelity import fidelity_gaps
+from agents.fingerprint import code_digest, fingerprint
+from agents.interventions import Problem
+from agents.ports import Dispatcher
+from agents.proposal_builder import (
+    Draft,
+    Parts,
+    ProposalFrame,
+    assemble,
+    draft,
+    outcome_of,
+    risk_of,
+    rollback_plan,
+)
+from agents.messages import RunRecord
+from agents.router import run_router
+from graph.evaluation import CanaryResult, Finding, MarketView, ShadowResult
+from graph.intent import Intent, Reading
+from graph.plan import Plan
+from graph.proposal import ControlProposal, PolicyResult, RequiredApprovals
+from graph.record import Record
+from graph.site import Site
+from graph.snapshot import Snapshot
+from planner.dispatch import plan_dispatch
+from planner.dispatch_options import SolveOptions
+from planner.margins import Margins
+from safety.gate.order import Order
+from safety.policy import RuleSpec, rule_bands
+from safety.policy_input import Mode, PolicyInput
+from sandbox.canary import run_canary
+from sandbox.energy_hub import HubTwin
+from sandbox.shadow import evaluate
+
+Progress = Callable[[str, Mapping[str, Any]], None]
+
+# Plans stay this far inside their bounds; when the shadow run breaks a soft band all the same, the
+# decision is planned once more with the wider ones. A third of a kelvin is what a thermostat and a
+# room sensor leave between them (EN 60751 class B); the wider set doubles it.
+MARGINS = (
+    Margins(comfort_k=0.3, soc_pct=1.0, import_kw=2.0),
+    Margins(comfort_k=0.6, soc_pct=2.0, import_kw=4.0),
+)
+# An intervention only asks whether the plan moves, so it is solved to a coarser gap.
+INTERVENTION = SolveOptions(gap=0.03, nodes=200, explain=False, rescue=False)
+
+
+def silent(_: str, __: Mapping[str, Any]) -> None:
+    """No progress."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What a decision stands on besides its snapshot; all of it travels in the bundle."""
+
+    site: Site
+    twin: HubTwin
+    policies: Mapping[str, str]
+    rules: tuple[RuleSpec, ...]
+    mode: Mode = "approve"
+    watchdog: bool = True
+    remote_allowed: bool = True
+
+
+class Decision(Record):
+    """How a decision ended, and everything it went through."""
+
+    outcome: str
+    reasons: tuple[str, ...] = ()
+    reading: Reading
+    steps: tuple[dict[str, Any], ...] = ()
+    findings: tuple[Finding, ...] = ()
+    market: MarketView | None = None
+    plans: tuple[Plan, ...] = ()
+    shadow: ShadowResult | None = None
+    canary: CanaryResult | None = None
+    policy: PolicyResult | None = None
+    proposal: ControlProposal | None = None
+
+
+@dataclass
+class _Run:
+    """What is known so far; becomes a Decision at any point."""
+
+    reading: Reading
+    known: dict[str, Any] = field(default_factory=dict)
+
+    def end(self, outcome: str, *reasons: str) -> Decision:
+        return Decision(outcome=outcome, reasons=reasons, reading=self.reading, **self.known)
+
+
+def decide(
+    world: World,
+    snapshot: Snapshot,
+    reading: Reading,
+    frame: ProposalFrame,
+    dispatcher: Dispatcher,
+    futures: int,
+    progress: Progress = silent,
+    extra_plans: tuple[Plan, ...] = (),
+) -> Decision:
+    """Run the whole decision. The same inputs give the same bytes, whoever dispatches.
+
+    Args:
+        extra_plans: candidates from elsewhere (plugins); they go the same way as ours.
+    """
+    run = _Run(reading)
+    if reading.intent is None:
+        return run.end("needs_answer", *reading.questions)
+    wanted = planning_intent(world, snapshot, reading.intent)
+    for margin in MARGINS:
+        record = run_router(
+            dispatcher, world.site, world.twin, snapshot, wanted, margin=margin
+        )
+        _note(run, record)
+        progress("agents", {"findings": len(record.findings), "plans": len(record.plans)})
+        if record.verdict == "shed":
+            return run.end("shed", record.reason)
+        found = choose_candidates(record.plans + extra_plans)
+        if found.best is None:
+            return run.end("infeasible", *found.reasons)
+        shadow = _shadow(world, snapshot, reading.intent, found, futures, frame.seed)
+        run.known["shadow"] = shadow
+        progress("shadow", {"passed": shadow.passed, "candidate": shadow.candidate})
+        if shadow.passed:
+            break
+    else:
+        return run.end("not_proven", *shadow.reasons)
+    if shadow.probability_better < 0.5:
+        return run.end("no_gain", "doing nothing is expected to be at least as good")
+    plan = found.by_source(shadow.candidate)
+    drafted = draft(world.site, snapshot, frame, reading, plan, shadow)
+    canary = run_canary(world.site, world.twin, snapshot, order_of(world, drafted), frame.seed)
+    run.known["canary"] = canary
+    progress("canary", {"passed": canary.passed, "cycles": canary.cycles})
+    if not canary.passed:
+        return run.end("not_proven", *canary.reasons)
+    return _finish(world, snapshot, run, drafted, record, wanted, dispatcher, progress)
+
+
+def planning_intent(world: World, snapshot: Snapshot, intent: Intent) -> Intent:
+    """The operator's intent and, after it, the bounds that the site's rules declare."""
+    end = snapshot.as_of + timedelta(seconds=snapshot.step_s * snapshot.horizon_steps)
+    bands = rule_bands(world.rules, snapshot.as_of, end, snapshot.step_s)
+    return intent.model_copy(update={"constraints": (*intent.constraints, *bands)})
+
+
+def replan(twin: HubTwin, problem: Problem, plan: Plan) -> Plan:
+    """Plan a changed problem, starting from the pattern of `plan`."""
+    site, snapshot, intent = problem
+    return plan_dispatch(
+        site, twin, snapshot, intent, margin=MARGINS[0], incumbent=plan, options=INTERVENTION
+    )
+
+
+def _note(run: _Run, record: RunRecord) -> None:
+    run.known.update(
+        steps=tuple(s.model_dump(mode="json") for s in record.steps),
+        findings=record.findings,
+        market=record.market,
+        plans=record.plans,
+    )
+
+
+def _shadow(
+    world: World, snapshot: Snapshot, intent: Intent, found: Candidates, futures: int, seed: int
+) -> ShadowResult:
+    """Evaluate the candidates; if the first fails and the runner-up passes, that one is chosen."""
+    assert found.best is not None
+    others = found.runner_up
+    first = evaluate(
+        world.site, world.twin, snapshot, intent, [found.best], futures, seed, others
+    )
+    if first.passed or others is None:
+        return first
+    second = evaluate(world.site, world.twin, snapshot, intent, [others], futures, seed, found.best)
+    return second if second.passed else first
+
+
+def order_of(world: World, drafted: Draft) -> Order:
+    """The draft as the gate would see it; unsigned, so only the sandbox's gate takes it."""
+    frame = drafted.frame
+    return Order(
+        proposal_digest=f"draft:{frame.id}",
+        seq=frame.seq,
+        nonce=frame.nonce,
+        not_before=frame.not_before,
+        expires=frame.expires,
+        schedule=drafted.schedule,
+        rollout=drafted.rollout,
+        void_if=drafted.void_if,
+        revert_to=drafted.revert_to,
+        lab=True,
+    )
+
+
+def _finish(
+    world: World, snapshot: Snapshot, run: _Run, drafted: Draft, record: RunRecord, wanted: Intent,
+    dispatcher: Dispatcher, progress: Progress,
+) -> Decision:  # fmt: skip
+    problem: Problem = (world.site, snapshot, wanted)
+    plan, shadow, canary = drafted.plan, run.known["shadow"], run.known["canary"]
+    seed = drafted.frame.seed
+    causal = explain(problem, world.twin, plan, partial(replan, world.twin), seed)
+    flips = counterfactuals(world.site, world.twin, snapshot, plan, shadow, seed)
+    progress("explanation", {"because": len(causal.because), "refuted": len(causal.refutations)})
+    risk, rule = risk_of(world.site, shadow, fidelity_gaps(world.twin))
+    parts = PolicyInput(
+        not_before=drafted.frame.not_before,
+        expires=drafted.frame.expires,
+        decide_by=drafted.frame.decide_by,
+        schedule=drafted.schedule,
+        status=plan.status,
+        shadow=shadow,
+        canary=canary,
+        rollback=rollback_plan(world.site, drafted, canary),
+        risk=risk,
+        because=causal.because,
+        required_approvals=RequiredApprovals(roles=rule.roles, min_persons=rule.min_persons),
+        mode=world.mode,
+        holds=tuple(h.point for h in snapshot.holds),
+        starts_today=snapshot.starts_today,
+        under=drafted.frame.under,
+        watchdog=world.watchdog,
+        remote_allowed=world.remote_allowed,
+    )
+    policy = check_policies(
+        dispatcher, world.site, world.policies, parts, drafted.frame.not_before, world.rules
+    )
+    run.known["policy"] = policy
+    progress("policy", {"allowed": policy.allowed, "rules": len(policy.verdicts)})
+    if not policy.allowed:
+        failed = [v for v in policy.verdicts if v.verdict == "fail"]
+        return run.end("not_compliant", *(f"{v.rule}: {v.reason}" for v in failed))
+    run.known["proposal"] = assemble(
+        world.site,
+        snapshot,
+        Parts(
+            draft=drafted, reading=run.reading, shadow=shadow, canary=canary, policy=policy,
+            causal=causal, counterfactuals=flips, alternatives=alternatives(record, plan, shadow),
+            models=(world.twin.parameters.provenance(),), plugins=plugin_names(plan),
+            fidelity_gaps=fidelity_gaps(world.twin), fingerprint=fingerprint(), code=code_digest(),
+        ),
+    )  # fmt: skip
+    return run.end("proposal")
+
+
+def alternatives(record: RunRecord, plan: Plan, shadow: ShadowResult) -> tuple[str, ...]:
+    """Every other plan and what became of it."""
+    lines = []
+    for other in record.plans:
+        if other.source == plan.source:
+            continue
+        tried = next((o for o in shadow.outcomes if o.source == other.source), None)
+        cost = "not tried" if tried is None else f"{tried.kpis['settled_cost'].mean:.2f}"
+        lines.append(f"{other.source}: {other.status.value}, expected settled cost {cost}")
+    idle = outcome_of(shadow, "baseline").kpis["settled_cost"].mean
+    return (*lines, f"doing nothing: expected settled cost {idle:.2f}")
+
+
+def plugin_names(plan: Plan) -> tuple[str, ...]:
+    """The plugin that a plan came from, if any."""
+    return (plan.source,) if plan.source.startswith("plugin:") else ()

@@ -1,0 +1,94 @@
+"""`pilothouse site`: make a site pack, check it, identify its twin."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.cli import emit
+
+FOLDER = click.argument("folder", type=click.Path(path_type=Path))
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@click.group()
+def site() -> None:
+    """Site packs: a folder that declares a plant (twin-as-code)."""
+
+
+@site.command()
+@FOLDER
+@click.option("--id", "site_id", default=None, help="Id of the site; the folder's name if absent.")
+@AS_JSON
+def new(folder: Path, site_id: str | None, as_json: bool) -> None:
+    """Write a commented pack to start from into FOLDER (which must not exist)."""
+    from api.site_template import write_template
+
+    files = write_template(folder, site_id or folder.name)
+    text = "\n".join([f"wrote {f}" for f in files] + [f"next: pilothouse site validate {folder}"])
+    emit({"folder": str(folder), "files": [str(f) for f in files]}, as_json, text)
+
+
+@site.command()
+@FOLDER
+@click.option("--live", is_flag=True, help="Also read the plant once and check every point.")
+@AS_JSON
+def validate(folder: Path, live: bool, as_json: bool) -> None:
+    """Check the pack in FOLDER; every error names file, line and field."""
+    from graph.sitepack import load_site
+
+    pack = load_site(folder)
+    frame = pack.telemetry()
+    checks: list[dict[str, Any]] = [
+        {"check": "site.yaml", "ok": True, "detail": f"{len(pack.site.signals)} signals"},
+        {
+            "check": "telemetry",
+            "ok": True,
+            "detail": f"{len(frame)} rows to {frame.end.isoformat()}",
+        },
+        _twin_check(pack.folder / pack.site.twin.parameters),
+    ]
+    if live:
+        from api.live_check import check_live
+
+        checks += check_live(pack.site)
+    ok = all(c["ok"] for c in checks)
+    lines = [f"{'ok  ' if c['ok'] else 'FAIL'} {c['check']}: {c['detail']}" for c in checks]
+    emit({"ok": ok, "site": pack.site.id, "digest": pack.digest, "checks": checks}, as_json,
+         "\n".join(lines))  # fmt: skip
+    if not ok:
+        raise SystemExit(1)
+
+
+def _twin_check(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {
+            "check": "twin",
+            "ok": False,
+            "detail": f"no {path.name}: run `pilothouse site fit`",
+        }
+    from sandbox.parameters import load_parameters
+
+    parameters = load_parameters(path)
+    verdict = "fit for control" if parameters.fit_for_control else "NOT fit for control"
+    return {"check": "twin", "ok": parameters.fit_for_control, "detail": verdict}
+
+
+@site.command()
+@FOLDER
+@AS_JSON
+def fit(folder: Path, as_json: bool) -> None:
+    """Identify the twin of the pack in FOLDER from its telemetry and write its parameters."""
+    from graph.sitepack import load_site
+    from sandbox.fit import fit as fit_twin
+    from sandbox.fit_report import fit_table
+    from sandbox.parameters import save_parameters
+
+    pack = load_site(folder)
+    parameters = fit_twin(pack.site, pack.telemetry())
+    target = pack.folder / pack.site.twin.parameters
+    save_parameters(target, parameters)
+    document = {"file": str(target), "digest": parameters.digest, "report": parameters.report}
+    emit(document, as_json, f"{fit_table(parameters)}\nwrote {target}")
+    if not parameters.fit_for_control:
+        raise SystemExit(1)

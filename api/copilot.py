@@ -1,0 +1,208 @@
+"""The service's core: reads the plant, decides, signs, asks for approval, hands over to the gate.
+
+It holds the service's signing key and no handle that can write to the plant. HTTP, the command line
+and the benchmarks all talk to this one object.
+"""
+
+import logging
+import math
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from agents.decision import Decision, World, decide
+from agents.ports import Dispatcher
+from agents.proposal_builder import ProposalFrame
+from agents.snapshot_builder import SiteContext, build_snapshot
+from agents.telemetry_feed import TelemetryFeed
+from api.events import EventLog
+from api.gate_port import GatePort
+from api.workspace import Workspace
+from graph.errors import RefusedError
+from graph.intent import Reading
+from graph.plant import PlantReader, Readings
+from graph.proposal import PROPOSAL_TYPE, StandingAuthorisation
+from graph.sitepack import SitePack
+from graph.snapshot import Forecast, Snapshot
+from planner.intent import compile_intent
+from safety.bundle import Attachments, Bundle, bundle_bytes, make_bundle
+from safety.keys import Signer
+from safety.ledger import Ledger
+from safety.policy import declared_rules, with_core
+from safety.signing import proposal_digest, sign_statement
+from safety.trust_root import TrustRoot
+
+log = logging.getLogger(__name__)
+
+MIN_HORIZON_S = 24 * 3600  # shorter ones drain the storages at their end
+MAX_HORIZON_S = 48 * 3600  # forecasts of ours carry little beyond two days
+
+
+@dataclass(frozen=True)
+class Covering:
+    """An approved proposal whose standing authorisation covers the next plans."""
+
+    digest: str
+    reading: Reading
+    approvals: tuple[dict[str, Any], ...]
+    standing: StandingAuthorisation
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A proposal as it left the service."""
+
+    id: str
+    digest: str
+    envelope: dict[str, Any]
+    attachments: Attachments
+    decision: Decision
+
+
+@dataclass
+class Plant:
+    """The site, its twin, and where readings come from."""
+
+    pack: SitePack
+    context: SiteContext
+    reader: PlantReader
+    feed: TelemetryFeed
+
+
+@dataclass
+class Authority:
+    """What the service signs with and logs to."""
+
+    workspace: Workspace
+    root: TrustRoot
+    signer: Signer
+    ledger: Ledger
+
+
+class Copilot:
+    """One site's copilot. Decisions run one at a time; everything else may be called freely."""
+
+    def __init__(
+        self, plant: Plant, authority: Authority, dispatcher: Dispatcher, gate: GatePort | None
+    ) -> None:
+        self.plant, self.authority = plant, authority
+        self.dispatcher, self.gate = dispatcher, gate
+        self.policies = with_core(plant.pack.policies)
+        self.rules = declared_rules(self.policies)
+        self._one_decision = threading.Lock()
+        self.last_image: Readings | None = None
+
+    @property
+    def site(self) -> Any:
+        """The site's declaration."""
+        return self.plant.pack.site
+
+    def observe(self) -> Readings:
+        """Read the plant once and take its history in."""
+        image = self.plant.reader.read()
+        self.plant.feed.update(self.plant.reader, image.time)
+        self.last_image = image
+        return image
+
+    def compile(self, text: str, actor: str, now: datetime) -> Reading:
+        """The intent compiler on this site."""
+        return compile_intent(text, self.plant.pack.site, now, actor)
+
+    def snapshot(
+        self, image: Readings, until: datetime,
+        incumbent: Mapping[str, tuple[float, ...]] | None = None,
+        forecasts: tuple[Forecast, ...] | None = None,
+    ) -> Snapshot:  # fmt: skip
+        """Freeze `image` with forecasts that reach `until`, at least a day."""
+        seconds = (until - image.time).total_seconds()
+        seconds = min(max(seconds, MIN_HORIZON_S), MAX_HORIZON_S)
+        steps = math.ceil(seconds / self.plant.pack.site.step_s)
+        return build_snapshot(
+            self.plant.context, image, self.plant.feed, steps, incumbent, forecasts
+        )
+
+    def decide(
+        self, text: str, actor: str, events: EventLog | None = None,
+        covering: Covering | None = None, futures: int | None = None,
+        incumbent: Mapping[str, tuple[float, ...]] | None = None,
+    ) -> tuple[Decision, Snapshot | None]:  # fmt: skip
+        """From words to a complete predicate, or to the reason why there is none."""
+        events = events or EventLog()
+        with self._one_decision:
+            image = self.observe()
+            reading = covering.reading if covering else self.compile(text, actor, image.time)
+            events.add("intent", restatement=reading.restatement, questions=list(reading.questions))
+            if reading.intent is None:
+                return Decision(outcome="needs_answer", reasons=reading.questions, reading=reading), None
+            snapshot = self.snapshot(image, reading.intent.end, incumbent)
+            events.add("snapshot", digest=snapshot.digest, as_of=image.time.isoformat())
+            site = self.plant.pack.site
+            decision = decide(
+                self.world(image, covering), snapshot, reading,
+                self.frame(snapshot, reading, covering), self.dispatcher,
+                futures or site.autonomy.futures,
+                lambda kind, data: events.add(kind, **dict(data)),
+            )  # fmt: skip
+            events.add("decision", outcome=decision.outcome, reasons=list(decision.reasons))
+            return decision, snapshot
+
+    def world(self, image: Readings, covering: Covering | None) -> World:
+        """What the decision stands on besides its snapshot."""
+        if covering is not None:
+            mode = "auto"
+        else:
+            mode = "shadow" if self.gate is None else "approve"
+        return World(
+            site=self.plant.pack.site, twin=self.plant.context.twin, policies=self.policies,
+            rules=self.rules, mode=mode, watchdog=image.watchdog_healthy, remote_allowed=image.remote_allowed,
+        )  # type: ignore[arg-type]  # fmt: skip
+
+    def frame(
+        self, snapshot: Snapshot, reading: Reading, covering: Covering | None
+    ) -> ProposalFrame:
+        """Identity and times of the next proposal, in plant time."""
+        assert reading.intent is not None
+        autonomy = self.plant.pack.site.autonomy
+        seq = len(self.authority.ledger) + 1
+        start = snapshot.as_of
+        expires = min(reading.intent.end, start + timedelta(seconds=autonomy.proposal_valid_s))
+        decide_by = min(start + timedelta(seconds=autonomy.decision_deadline_s), expires)
+        return ProposalFrame(
+            id=f"{self.plant.pack.site.id}-{seq:06d}", seq=seq, nonce=secrets.token_hex(16),
+            not_before=start, expires=expires, decide_by=decide_by, seed=seq,
+            under=covering.digest if covering else None,
+        )  # fmt: skip
+
+    def sign(self, decision: Decision, snapshot: Snapshot) -> Signed:
+        """Sign a finished proposal and write it to the ledger: the prediction is now committed."""
+        proposal = decision.proposal
+        if proposal is None:
+            raise RefusedError("no_proposal", f"the decision ended as {decision.outcome}")
+        digest = proposal_digest(proposal)
+        envelope = sign_statement(
+            PROPOSAL_TYPE, {proposal.target: digest}, proposal, self.authority.signer
+        )
+        self.authority.ledger.append("proposal", envelope)
+        pack = self.plant.pack
+        attachments = Attachments(
+            snapshot=snapshot.model_dump(mode="json"),
+            site=pack.site.model_dump(mode="json"),
+            policies=dict(self.policies),
+            twin=self.plant.context.twin.parameters.model_dump(mode="json"),
+        )
+        return Signed(proposal.id, digest, envelope, attachments, decision)
+
+    def bundle(self, signed: Signed, approvals: tuple[dict[str, Any], ...]) -> Bundle:
+        """The proposal with its approvals, attachments and proofs of inclusion."""
+        return make_bundle(self.authority.ledger, signed.envelope, approvals, signed.attachments)
+
+    def bundle_file(self, signed: Signed, approvals: tuple[dict[str, Any], ...]) -> bytes:
+        """Canonical bytes of the bundle, kept under the proposal's id."""
+        data = bundle_bytes(self.bundle(signed, approvals))
+        folder = self.authority.workspace.proposals
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{signed.id}.json").write_bytes(data)
+        return data

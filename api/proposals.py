@@ -1,0 +1,283 @@
+"""Proposals from signature to rollout: the lifecycle, approvals, and the way to the gate and back.
+
+All times are plant time. The service only collects approvals: they are signed with keys that it does
+not hold, and the gate verifies them again against its own root.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from api.copilot import Copilot, Covering, Signed
+from api.events import EventLog
+from graph.errors import PilothouseError, RefusedError, UnavailableError
+from graph.intent import Reading
+from graph.plant import Readings
+from graph.proposal import APPLIED_TYPE, APPROVAL_TYPE, ControlProposal
+from safety.event_store import LifecycleStore
+from safety.lifecycle import Event, Message, Standing, State
+from safety.signing import open_envelope
+from safety.verify import verify_bundle
+
+log = logging.getLogger(__name__)
+
+ACTOR = "service"
+PERSON_ROLES = ("operator", "approver", "engineer")
+# What may still be missing from a proposal that waits for a second person.
+INCOMPLETE = {"approval_quorum"}
+# The gate's reports that end or advance a rollout, and what they make of the proposal.
+OUTCOMES = {
+    "promoted": State.PROMOTED,
+    "rolled_back": State.ROLLED_BACK,
+    "shed": State.ROLLED_BACK,
+    "completed": State.CLOSED,
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A proposal in the service's hands."""
+
+    signed: Signed
+    proposal: ControlProposal
+    reading: Reading
+    approvals: tuple[dict[str, Any], ...] = ()
+    events: EventLog | None = None
+
+
+class ProposalDesk:
+    """Everything between a signed proposal and the gate's last word on it."""
+
+    def __init__(self, copilot: Copilot, lives: LifecycleStore) -> None:
+        self.copilot, self.lives = copilot, lives
+        self._entries: dict[str, Entry] = {}
+        self._by_digest: dict[str, str] = {}
+        self._lock = threading.RLock()
+        self._seen_reports = 0
+
+    # Opening -------------------------------------------------------------------------------
+
+    def open(self, signed: Signed, events: EventLog | None = None) -> Standing:
+        """Record what the proposal went through and put it before the people who decide."""
+        proposal = signed.decision.proposal
+        assert proposal is not None
+        entry = Entry(signed, proposal, signed.decision.reading, events=events)
+        with self._lock:
+            self._entries[signed.id] = entry
+            self._by_digest[signed.digest] = signed.id
+            self.copilot.bundle_file(signed, ())
+            at = proposal.not_before
+            for state in (State.DRAFTED, State.SHADOWED, State.CANARIED, State.COMPLIANT):
+                self._move(signed.id, Event(to=state, at=at, actor=ACTOR))
+            return self._move(
+                signed.id,
+                Event(to=State.PENDING, at=at, actor=ACTOR, deadline=proposal.decide_by),
+            )
+
+    def open_covered(self, signed: Signed, covering: Covering) -> Standing:
+        """A plan under a standing authorisation: approved by it, and handed over at once."""
+        standing = self.open(signed)
+        with self._lock:
+            entry = replace(self._entries[signed.id], approvals=covering.approvals)
+            self._entries[signed.id] = entry
+            self._check(entry, entry.proposal.not_before)
+            at = entry.proposal.not_before
+            event = Event(to=State.APPROVED, at=at, actor=ACTOR, reason=f"under {covering.digest}",
+                          messages=(self._order_message(signed.id),))  # fmt: skip
+            standing = self._move(signed.id, event)
+        self.deliver(at)
+        return standing
+
+    # Deciding ------------------------------------------------------------------------------
+
+    def approve(self, proposal_id: str, envelope: Mapping[str, Any], image: Readings) -> Standing:
+        """Take in one person's signed approval; with the quorum complete it goes to the gate.
+
+        Raises:
+            RefusedError: naming every check that fails, or the guard that the plant has left.
+            ConflictError: somebody else was first.
+        """
+        with self._lock:
+            entry = self.entry(proposal_id)
+            self.expire(image.time)
+            self._require(proposal_id, State.PENDING)
+            self._guards_hold(entry, image)
+            tried = replace(entry, approvals=(*entry.approvals, dict(envelope)))
+            self.copilot.authority.ledger.append("approval", envelope)
+            missing = self._check(tried, image.time)
+            self._entries[proposal_id] = tried
+            if missing:
+                return self.lives.standing(proposal_id)
+            statement = self._open_approval(envelope)
+            standing = self._move(
+                proposal_id,
+                Event(
+                    to=State.APPROVED, at=image.time, actor=statement.persons[0],
+                    reason=str(statement.predicate["reason"]),
+                    messages=(self._order_message(proposal_id),),
+                ),
+            )  # fmt: skip
+        return self.deliver(image.time) or standing
+
+    def reject(self, proposal_id: str, envelope: Mapping[str, Any], at: datetime) -> Standing:
+        """Take in one person's signed no; one is enough."""
+        statement = self._open_approval(envelope)
+        with self._lock:
+            entry = self.entry(proposal_id)
+            wanted = statement.predicate
+            if wanted["decision"] != "reject" or wanted["proposal_digest"] != entry.signed.digest:
+                raise RefusedError("not_a_rejection", "the statement does not reject this proposal")
+            self.copilot.authority.ledger.append("approval", envelope)
+            event = Event(to=State.REJECTED, at=at, actor=statement.persons[0],
+                          reason=str(wanted["reason"]))  # fmt: skip
+            return self._move(proposal_id, event)
+
+    def expire(self, now: datetime) -> None:
+        """A deadline that passes means expired, never approved."""
+        for proposal_id in self.lives.expire_overdue(now):
+            log.info("proposal %s expired", proposal_id)
+
+    # The gate ------------------------------------------------------------------------------
+
+    def deliver(self, now: datetime) -> Standing | None:
+        """Hand waiting orders to the gate. At least once; the gate counts each once."""
+        last = None
+        for message in self.lives.undelivered():
+            if message.kind != "order" or self.copilot.gate is None:
+                continue
+            last = self._deliver_order(message, now)
+        return last
+
+    def _deliver_order(self, message: Message, now: datetime) -> Standing | None:
+        proposal_id = str(message.body["proposal_id"])
+        gate = self.copilot.gate
+        assert gate is not None
+        entry = self._entries.get(proposal_id)
+        if entry is None:
+            self.lives.delivered(message.key, now)
+            return None
+        data = self.copilot.bundle_file(entry.signed, entry.approvals)
+        try:
+            gate.submit(data)
+        except UnavailableError as error:
+            log.warning("the gate did not take %s: %s", proposal_id, error)
+            return None  # it stays in the outbox
+        except RefusedError as error:
+            self.lives.delivered(message.key, now)
+            if error.reason != "replayed":
+                self._move(proposal_id, Event(to=State.VOID, at=now, actor="gate",
+                                              reason=f"{error.reason}: {error.message}"))  # fmt: skip
+                raise
+        self.lives.delivered(message.key, now)
+        return self._move(proposal_id, Event(to=State.ROLLING_OUT, at=now, actor="gate"))
+
+    def follow(self) -> list[dict[str, Any]]:
+        """Read the gate's new reports, check their signatures, move the proposals they speak of."""
+        gate = self.copilot.gate
+        if gate is None:
+            return []
+        found = gate.reports(self._seen_reports)
+        self._seen_reports = int(found["next"])
+        facts = []
+        for envelope in found["reports"]:
+            statement = open_envelope(
+                envelope, self.copilot.authority.root, "gate", statement_type=APPLIED_TYPE
+            )
+            fact = dict(statement.predicate)
+            self.copilot.authority.ledger.append("applied", envelope)
+            self._take(fact)
+            facts.append(fact)
+        return facts
+
+    def _take(self, fact: Mapping[str, Any]) -> None:
+        proposal_id = self._by_digest.get(str(fact["proposal_digest"]))
+        target = OUTCOMES.get(str(fact["kind"]))
+        if proposal_id is None or target is None:
+            return
+        standing = self.lives.standing(proposal_id)
+        reason = str(fact["detail"].get("reason", ""))
+        at = datetime.fromisoformat(str(fact["at"]))
+        try:
+            self._move(proposal_id, Event(to=target, at=at, actor="gate", reason=reason))
+        except RefusedError as error:
+            log.info("%s stays %s: %s", proposal_id, standing.state, error)
+
+    # Looking -------------------------------------------------------------------------------
+
+    def entry(self, proposal_id: str) -> Entry:
+        """A proposal of this run. Raises RefusedError "not_found"."""
+        try:
+            return self._entries[proposal_id]
+        except KeyError:
+            raise RefusedError("not_found", f"there is no proposal {proposal_id}") from None
+
+    def entries(self) -> list[Entry]:
+        """All proposals of this run, newest first."""
+        return list(reversed(self._entries.values()))
+
+    def covering(self, proposal_id: str) -> Covering | None:
+        """The standing authorisation that this proposal's approvals grant, if they all do."""
+        entry = self.entry(proposal_id)
+        leaves = [self._leave(envelope) for envelope in entry.approvals]
+        if not leaves or leaves[0] is None or any(item != leaves[0] for item in leaves):
+            return None
+        return Covering(entry.signed.digest, entry.reading, entry.approvals, leaves[0])
+
+    def _leave(self, envelope: Mapping[str, Any]) -> Any:
+        from graph.proposal import Approval
+
+        return Approval.model_validate(self._open_approval(envelope).predicate).standing
+
+    # Helpers -------------------------------------------------------------------------------
+
+    def _open_approval(self, envelope: Mapping[str, Any]) -> Any:
+        root = self.copilot.authority.root
+        return open_envelope(envelope, root, *PERSON_ROLES, statement_type=APPROVAL_TYPE)
+
+    def _check(self, entry: Entry, now: datetime) -> set[str]:
+        """Verify the bundle as the gate will. Returns what is only incomplete; raises on the rest."""
+        data = self.copilot.bundle_file(entry.signed, entry.approvals)
+        report = verify_bundle(data, self.copilot.authority.root, now, True)
+        wrong = [c for c in report.checks if not c.ok and c.name not in INCOMPLETE]
+        if wrong:
+            detail = "; ".join(f"{c.name}: {c.detail}" for c in wrong)
+            raise RefusedError("unverified", f"the approval does not hold: {detail}")
+        return {c.name for c in report.checks if not c.ok}
+
+    def _guards_hold(self, entry: Entry, image: Readings) -> None:
+        for guard in entry.proposal.void_if:
+            reading = image.values.get(guard.signal)
+            value = reading.value if reading else None
+            if value is None or not guard.minimum <= value <= guard.maximum:
+                event = Event(to=State.VOID, at=image.time, actor=ACTOR,
+                              reason=f"{guard.signal} is {value}")  # fmt: skip
+                self._move(entry.signed.id, event)
+                raise RefusedError(
+                    "void_guard",
+                    f"{guard.signal} is {value}, outside {guard.minimum}..{guard.maximum}",
+                    "the plant has moved on; ask again",
+                )
+
+    def _require(self, proposal_id: str, state: State) -> None:
+        found = self.lives.standing(proposal_id).state
+        if found is not state:
+            raise RefusedError(str(found), f"proposal {proposal_id} is {found}, not {state}")
+
+    def _move(self, proposal_id: str, event: Event) -> Standing:
+        version = self.lives.standing(proposal_id).version
+        standing = self.lives.append(proposal_id, version, event)
+        entry = self._entries.get(proposal_id)
+        if entry is not None and entry.events is not None:
+            entry.events.add("state", state=str(standing.state), reason=event.reason)
+        return standing
+
+    def _order_message(self, proposal_id: str) -> Message:
+        return Message(key=f"order:{proposal_id}", kind="order", body={"proposal_id": proposal_id})
+
+
+def as_problem(error: PilothouseError) -> str:
+    """One line for a log or an event."""
+    return str(error)
