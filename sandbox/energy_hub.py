@@ -114,6 +114,11 @@ class HubTwin:
         """Constant drain of the store."""
         return self.parameters.value("battery.standby_kw")
 
+    @property
+    def auxiliary_kw(self) -> float:
+        """Constant consumption that no asset's meter shows (pumps, controls)."""
+        return self.parameters.value("grid.auxiliary_kw")
+
     def cop(self, outdoor_degc: Array | float, tank_degc: Array | float) -> Array:
         """Heat per electric power at an outdoor and a tank temperature (broadcasts)."""
         value = self.parameters.value
@@ -130,16 +135,18 @@ class HubTwin:
         zones = tuple(z.id for z in self.layout.zones)
         A, B, e = (m[..., 0] for m in discretise(*continuous(values, zones), step_s / 3600.0))
 
+        air, mass = B[:, 0::2], B[:, 1::2]
+
         def each(name: str) -> Array:
             return np.array([self.parameters.value(f"{zone}.{name}") for zone in zones])
 
         return ThermalMatrices(
             A=A,
-            B=B,
+            B=air,
             e_outdoor=e,
-            e_ghi=B @ (each("aperture_m2") / 1000.0),
-            e_load=B @ each("gain_per_load"),
-            constant=B @ each("gain_kw"),
+            e_ghi=(air @ each("aperture_m2") + mass @ each("aperture_mass_m2")) / 1000.0,
+            e_load=air @ each("gain_per_load"),
+            constant=air @ each("gain_kw"),
         )
 
     # Simulation -----------------------------------------------------------------------------

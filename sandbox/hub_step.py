@@ -38,13 +38,13 @@ class HubModel:
     e: Array
     substeps: int
     substep_s: float
-    B_air: Array = field(init=False)
+    B_emit: Array = field(init=False)
     B_air_inverse: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        b_air = np.ascontiguousarray(self.B[0::2])
+        b_air = np.ascontiguousarray(self.B[0::2, 0::2])
         inverse = np.linalg.inv(b_air.transpose(2, 0, 1)).transpose(1, 2, 0)
-        object.__setattr__(self, "B_air", b_air)
+        object.__setattr__(self, "B_emit", np.ascontiguousarray(self.B[:, 0::2]))
         object.__setattr__(self, "B_air_inverse", np.ascontiguousarray(inverse))
 
 
@@ -107,7 +107,9 @@ def _forcing(model: HubModel, inputs: HubInputs) -> Array:
             + model.p[f"{zone.id}.aperture_m2"] / 1000.0 * inputs.ghi
             + model.p[f"{zone.id}.gain_per_load"] * inputs.load
         )
-        total = total + model.B[None, :, i, :] * gain[:, None, :]
+        into_mass = model.p[f"{zone.id}.aperture_mass_m2"] / 1000.0 * inputs.ghi
+        total = total + model.B[None, :, 2 * i, :] * gain[:, None, :]
+        total = total + model.B[None, :, 2 * i + 1, :] * into_mass[:, None, :]
     return np.asarray(total)
 
 
@@ -126,7 +128,7 @@ def _rooms(model: HubModel, inputs: HubInputs, state: HubRun, forcing: Array, k:
     for i, zone in enumerate(zones):
         most = model.p[f"{zone.id}.ua_emit_kw_k"] * (tank - air[i])
         wanted[i] = np.minimum(np.maximum(wanted[i], 0.0), np.maximum(most, 0.0))
-    state.x[:count] = free + contract(model.B, wanted)
+    state.x[:count] = free + contract(model.B_emit, wanted)
     return wanted
 
 
@@ -249,7 +251,9 @@ class _Recorder:
         row[layout.heat_pump_point] = _shown(inputs.hp_set[k], hp)
         row[f"{battery}.power_kw"], row[f"{unit}.power_kw"] = flow, hp
         row[f"{unit}.heat_kw"] = means.heat / n
-        row[f"{layout.grid.id}.power_kw"] = inputs.load[k] + hp + flow - inputs.pv[k]
+        # What the meters of the single assets do not see: circulation pumps and controls.
+        unseen = model.p["grid.auxiliary_kw"]
+        row[f"{layout.grid.id}.power_kw"] = inputs.load[k] + hp + flow - inputs.pv[k] + unseen
         row["tank.loss_kw"], row["battery.loss_kw"] = means.tank_loss / n, means.battery_loss / n
         for name, value in row.items():
             self.traces[name][k] = value

@@ -21,7 +21,9 @@ WATER_KWH_PER_L_K = 4.186 / 3600.0  # specific heat of water, kJ/(kg K), 1 l = 1
 COP_AT_OUTDOOR_DEGC = 7.0  # the COP's reference point: rating condition A7/W45
 COP_AT_TANK_DEGC = 45.0
 # Parameters that may be negative or zero; every other one is positive and treated as a logarithm.
-LINEAR = ("gain_kw", "gain_per_load", "ambient_degc", "cop_per_outdoor", "cop_per_tank")
+LINEAR = (
+    "gain_kw", "gain_per_load", "ambient_degc", "cop_per_outdoor", "cop_per_tank", "auxiliary_kw",
+)  # fmt: skip
 
 
 class HubParameters(Record):
@@ -63,6 +65,11 @@ class HubParameters(Record):
     def residual_std(self) -> dict[str, float]:
         """Standard deviation of the one-step innovations by residual name."""
         return {k: float(v) for k, v in self.report.get("residual_std", {}).items()}
+
+    def prediction_rmse(self, signal: str) -> dict[float, float]:
+        """Error of the twin on the held-back days by horizon in hours; empty without a fit."""
+        rows = [r for r in self.report.get("skill", []) if r["signal"] == signal]
+        return {float(r["horizon_h"]): float(r["twin"]) for r in rows}
 
     def value(self, name: str) -> float:
         """The value called `name`. Raises KeyError."""
@@ -128,7 +135,8 @@ def first_guess(layout: HubLayout) -> dict[str, float]:
         guess[f"{zone.id}.ua_out_kw_k"] = 0.0015 * area
         guess[f"{zone.id}.ua_mass_kw_k"] = 0.008 * area
         guess[f"{zone.id}.ua_emit_kw_k"] = 0.060 * area / 25.0
-        guess[f"{zone.id}.aperture_m2"] = 0.05 * area
+        guess[f"{zone.id}.aperture_m2"] = 0.025 * area
+        guess[f"{zone.id}.aperture_mass_m2"] = 0.025 * area
         guess[f"{zone.id}.gain_kw"] = 0.0
         guess[f"{zone.id}.gain_per_load"] = 0.5 / len(layout.zones)
     guess["zones.ua_between_kw_k"] = 0.1
@@ -142,6 +150,7 @@ def first_guess(layout: HubLayout) -> dict[str, float]:
     guess["battery.efficiency"] = layout.battery.round_trip_efficiency**0.5
     guess["battery.capacity_kwh"] = layout.battery.capacity_kwh
     guess["battery.standby_kw"] = 0.02
+    guess["grid.auxiliary_kw"] = 0.0
     return guess
 
 

@@ -2,10 +2,10 @@
 
 Each zone has an air node and a mass node. Air exchanges heat with the outdoors, with its mass and
 with the air of its neighbour (the next zone in the site's order); solar and internal gains and the
-emitter heat the air:
+emitter heat the air, and part of the sun reaches the mass:
 
     C_air dTa/dt  = UA_out (To - Ta) + UA_mass (Tm - Ta) + UA_between (Tn - Ta) + q + gains
-    C_mass dTm/dt = UA_mass (Ta - Tm)
+    C_mass dTm/dt = UA_mass (Ta - Tm) + aperture_mass G
 
 Temperatures in degC, heat in kW, capacities in kWh/K, time in hours. Discretised with all inputs
 constant over a step (zero-order hold), which is exact. Source: Bacher and Madsen (2011),
@@ -38,11 +38,11 @@ class ThermalMatrices:
 
 
 def continuous(parameters: dict[str, Array], zones: tuple[str, ...]) -> tuple[Array, Array, Array]:
-    """A_c (S, S, F), B_c (S, Z, F) for heat into air, e_c (S, F) for outdoor temperature."""
+    """A_c (S, S, F), B_c (S, 2Z, F) for heat into each node, e_c (S, F) for outdoor temperature."""
     count = len(zones)
     size = len(next(iter(parameters.values())))
     A = np.zeros((2 * count, 2 * count, size))
-    B = np.zeros((2 * count, count, size))
+    B = np.zeros((2 * count, 2 * count, size))
     e = np.zeros((2 * count, size))
     for i, zone in enumerate(zones):
         air, mass = 2 * i, 2 * i + 1
@@ -52,7 +52,7 @@ def continuous(parameters: dict[str, Array], zones: tuple[str, ...]) -> tuple[Ar
         A[air, mass] = inner / c_air
         A[mass, air] = inner / c_mass
         A[mass, mass] = -inner / c_mass
-        B[air, i] = 1.0 / c_air
+        B[air, air], B[mass, mass] = 1.0 / c_air, 1.0 / c_mass
         e[air] = out / c_air
     between = parameters["zones.ua_between_kw_k"]
     for i in range(count - 1):
