@@ -38,10 +38,12 @@ HP_LEVELS_KW = (5.0, 7.0, 11.0)
 class Excitation:
     """The plan: what is asked of each point in each quarter of an hour; None leaves it local."""
 
-    def __init__(self, quarters: int, base_degc: float, rng: np.random.Generator) -> None:
-        self.zones = [_steps(quarters, base_degc, rng) for _ in ZONE_IDS]
-        self.battery = _bursts(quarters, (2, 3), (3, 8), rng, _battery_level)
-        self.heat_pump = _bursts(quarters, (2, 2), (3, 6), rng, _pump_level)
+    def __init__(self, quarters: int, base_degc: float, seed: int) -> None:
+        # A stream of its own for each series: a longer plan begins like a shorter one.
+        streams = [np.random.default_rng(s) for s in np.random.SeedSequence([seed, 15]).spawn(4)]
+        self.zones = [_steps(quarters, base_degc, rng) for rng in streams[:2]]
+        self.battery = _bursts(quarters, (2, 3), (3, 8), streams[2], _battery_level)
+        self.heat_pump = _bursts(quarters, (2, 2), (3, 6), streams[3], _pump_level)
 
     def wanted(self, k: int, soc_pct: float, tank_degc: float, running: bool) -> dict[str, float]:
         """The points to hold in quarter `k`, given what the plant shows."""
@@ -93,7 +95,7 @@ def record(pack: Path = PACK, start: datetime = START, end: datetime = END) -> F
     plant = EmulatedPlant(site, pack / "data", start, SEED, watchdog_s=math.inf)
     quarters = int((end - start) / timedelta(seconds=QUARTER_S))
     base = site.baseline.zone_setpoint_degc[-1].value
-    plan = Excitation(quarters, base, np.random.default_rng(np.random.SeedSequence([SEED, 15])))
+    plan = Excitation(quarters, base, SEED)
     epoch, held = plant.claim("recorder"), set[str]()
     for k in range(quarters):
         seen = plant.image().values

@@ -72,12 +72,15 @@ def step_tank(
 
 
 def _mix(t: list[float]) -> None:
-    """Colder water above warmer water overturns."""
-    for _ in range(LAYERS):
-        settled = True
-        for i in range(LAYERS - 1):
-            if t[i] < t[i + 1] - 1e-9:
-                t[i] = t[i + 1] = 0.5 * (t[i] + t[i + 1])
-                settled = False
-        if settled:
-            return
+    """Colder water above warmer water overturns: neighbours pool until none stands so."""
+    if all(t[i] >= t[i + 1] for i in range(LAYERS - 1)):
+        return
+    pools: list[tuple[float, int]] = []  # mean temperature and number of layers, from the top
+    for value in t:
+        mean, count = value, 1
+        while pools and pools[-1][0] < mean:
+            above, n = pools.pop()
+            mean = (above * n + mean * count) / (n + count)
+            count += n
+        pools.append((mean, count))
+    t[:] = [mean for mean, count in pools for _ in range(count)]
