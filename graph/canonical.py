@@ -71,15 +71,18 @@ def strict_loads(data: bytes, limit: int = MAX_DOCUMENT_BYTES) -> Any:
 def _check_depth(value: Any) -> None:
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if type(node) is dict else node)
-            if type(child) is dict or type(child) is list
-        ]
+        level = [child for node in level for child in _containers(node)]
         if not level:
             return
     raise IntegrityError(f"the document nests deeper than {MAX_DEPTH}")
+
+
+def _containers(node: dict[str, Any] | list[Any]) -> list[Any]:
+    children = node.values() if type(node) is dict else node
+    kinds = set(map(type, children))  # in C: most nodes hold numbers or texts only
+    if dict not in kinds and list not in kinds:
+        return []
+    return [child for child in children if type(child) is dict or type(child) is list]
 
 
 def canonical_loads(data: bytes) -> Any:

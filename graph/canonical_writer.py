@@ -1,14 +1,16 @@
 """RFC 8785 (JCS) text of a JSON value, fast enough for documents of hundreds of kilobytes.
 
-Python's `repr` and ECMAScript's `ToString` print the same shortest digits of a double and differ
-in layout only (`1.0`/`1`, `1e-07`/`1e-7`, `1e-05`/`0.00001`, `1e+16`/`10000000000000000`), so a
-list of numbers is joined from `repr`s in C and mended only where the layout differs.
+Python's `repr`, pydantic's writer and ECMAScript's `ToString` print the same shortest digits of a
+double and differ in layout only (`1.0`/`1`, `1e-07`/`1e-7`, `1e-05`/`0.00001`), so lists of
+numbers are written by pydantic's compiled code and mended where the layout differs.
 Source: RFC 8785, sections 3.2.2 and 3.2.3; ECMA-262, Number::toString.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from json.encoder import encode_basestring as _plain_quote
 from typing import Any
+
+from pydantic_core import to_json
 
 try:
     from _json import encode_basestring as _quote  # the same in C; escapes exactly as RFC 8785
@@ -78,12 +80,15 @@ def _array(value: Sequence[Any]) -> str:
 
 
 def _number_array(numbers: Sequence[float]) -> str:
-    text = ",".join(map(repr, numbers))
-    # Only these differ from the canonical layout: exponents, "1.0", "-0.0", nan, inf (the "n").
-    plain = "e" not in text and "n" not in text and ".0," not in text + ","
-    if plain and max(numbers) <= MAX_INTEGER and min(numbers) >= -MAX_INTEGER:
-        return f"[{text}]"
-    return f"[{','.join([_integer(x) if isinstance(x, int) else _float(x) for x in numbers])}]"
+    text = to_json(numbers).decode("ascii")[1:-1] + ","
+    if "e" in text or "N" in text or "I" in text:  # an exponent, NaN or Infinity among them
+        return f"[{','.join([_integer(x) if isinstance(x, int) else _float(x) for x in numbers])}]"
+    if max(numbers) > MAX_INTEGER or min(numbers) < -MAX_INTEGER:
+        for x in numbers:
+            if isinstance(x, int):
+                _integer(x)
+    # What is left to mend is the layout of whole numbers: 5.0 is 5, and -0.0 is 0.
+    return f"[{text.replace('.0,', ',').replace('-0,', '0,')[:-1]}]"
 
 
 def _subclass(value: Any) -> str:

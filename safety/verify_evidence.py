@@ -2,33 +2,48 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import TypeVar
 
-from graph.canonical import canonical_bytes
+from pydantic import ValidationError
+
 from graph.errors import IntegrityError
 from graph.proposal import Approval, ControlProposal
 from graph.record import Record, iso
 from safety.bundle import Bundle
-from safety.shape import parse_shape
+from safety.shape import first_error
 from safety.signing import Statement
+
+T = TypeVar("T", bound=Record)
 
 
 def read_predicate(statement: Statement) -> ControlProposal:
     """The proposal, if the statement is about it and no reader could read it otherwise."""
-    proposal = parse_shape(ControlProposal, statement.predicate, "the proposal")
-    same_spelling(proposal, statement)
-    subjects = {proposal.target: statement.predicate_digest}
-    if statement.subjects != subjects:
+    proposal = read_exactly(ControlProposal, statement, "the proposal")
+    if statement.subjects != {proposal.target: statement.predicate_digest}:
         raise IntegrityError("the statement's subject is not its target under its digest")
     return proposal
 
 
-def same_spelling(record: Record, statement: Statement) -> None:
-    """Refuse a document that validation had to complete, convert or round."""
-    if canonical_bytes(record) != statement.predicate_bytes:
+def read_approval(statement: Statement) -> Approval:
+    """The approval in a statement, as strictly."""
+    return read_exactly(Approval, statement, "the approval")
+
+
+def read_exactly(model: type[T], statement: Statement, what: str) -> T:
+    """The predicate as a `model`; one that validation had to complete or convert is refused.
+
+    Strict validation tells true from 1, which Python's `==` does not.
+    """
+    try:
+        record = model.model_validate_json(statement.predicate_bytes, strict=True)
+    except ValidationError as error:
+        raise IntegrityError(f"{what} is malformed: {first_error(error, what)}") from error
+    if record.model_dump(mode="json") != statement.predicate:
         raise IntegrityError(
-            f"the {type(record).__name__} is not written in full: it leaves fields to defaults "
-            "or writes values in other forms than the schema's"
+            f"{what} is not written in full: it leaves fields to their defaults or writes values "
+            "in other forms than the schema's"
         )
+    return record
 
 
 def snapshot_problems(
@@ -121,10 +136,3 @@ def late_problems(proposal: ControlProposal, now: datetime | None) -> list[str]:
     if now is not None and now >= proposal.expires:
         return [f"expired at {iso(proposal.expires)}, now is {iso(now)}"]
     return []
-
-
-def read_approval(statement: Statement) -> Approval:
-    """The approval in an opened statement, as strictly as `read_predicate`."""
-    approval = parse_shape(Approval, statement.predicate, "the approval")
-    same_spelling(approval, statement)
-    return approval
