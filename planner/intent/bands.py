@@ -1,0 +1,114 @@
+"""Clauses with numbers: bands, one-sided bounds, caps on import and export, totals."""
+
+from graph.intent import Band, TotalLimit
+from planner.intent.bounds import Bound, read_bound
+from planner.intent.clause import Clause
+from planner.intent.lexicon import K
+from planner.intent.quantities import Unit, currency_matches, to_unit
+from planner.intent.subjects import CONTROLLED, kind_of, named_assets
+from planner.intent.targets import find_target
+from planner.intent.vocabulary import asset_name
+from planner.intent.wish import Context, Wish, quote
+
+
+def parse_bound(clause: Clause, context: Context) -> Wish | None:
+    """A clause that has a number: what it bounds and how strictly."""
+    amounts = [i.value for i in clause.all(K.NUMBER, K.RANGE)]
+    if not amounts or clause.has(K.WEIGHT):
+        return None
+    doubts = [a.doubt for a in amounts if a.doubt]
+    if doubts:
+        clause.take(K.NUMBER, K.RANGE)
+        return Wish(questions=tuple(f"About {quote(clause, context)}: {d}." for d in doubts))
+    bound, question = read_bound(clause, context)
+    if bound is None:
+        return Wish(questions=(question,)) if question else None
+    if bound.unit.dimension in ("energy", "money", "mass"):
+        return _total(clause, context, bound)
+    return _band(clause, context, bound)
+
+
+def _total(clause: Clause, context: Context, bound: Bound) -> Wish | None:
+    """At most so much energy, money or CO2 over a window."""
+    quantity = {"energy": "energy", "money": "cost", "mass": "emissions"}[bound.unit.dimension]
+    about = {i.value for i in clause.all(K.QUANTITY)}
+    assets = named_assets(clause.all(K.SUBJECT, K.SIGNAL))
+    if bound.low is not None or bound.high is None:
+        return Wish(questions=(f"A total can only be bounded above: {quote(clause, context)}.",))
+    if about - {quantity} or any(kind_of(context.site, a) != "grid_connection" for a in assets):
+        return None
+    unit, value = _total_unit(bound, context.site.currency)
+    if unit is None:
+        return Wish(questions=(
+            f"{bound.unit.name} is not the site's currency: how much is it in "
+            f"{context.site.currency}?",
+        ))  # fmt: skip
+    clause.take(K.QUANTITY, K.SUBJECT, K.SIGNAL, K.SPEND, K.USE, K.IMPORT)
+    when = clause.when()
+    limit = TotalLimit(
+        quantity=quantity,
+        maximum=value,
+        unit=unit,
+        hard=bound.strength != "soft",
+        window=when.window,
+        text=context.text[clause.start : clause.end],
+    )
+    return Wish(constraints=(limit,), questions=when.questions, notes=when.notes)
+
+
+def _total_unit(bound: Bound, currency: str) -> tuple[str | None, float]:
+    high = bound.high or 0.0
+    if bound.unit.dimension == "money":
+        fits = currency_matches(bound.unit, currency)
+        return (currency, high * bound.unit.scale) if fits else (None, 0.0)
+    unit = "kWh" if bound.unit.dimension == "energy" else "kg"
+    return unit, to_unit(high, bound.unit, unit)
+
+
+def _band(clause: Clause, context: Context, bound: Bound) -> Wish | None:
+    signals, sign, question = find_target(clause, context, bound.unit)
+    when = clause.when()
+    clause.take(K.PER_DAY, K.USE if clause.has(K.IMPORT) else K.KEEP)
+    if question:
+        return Wish(questions=(question,))
+    if not signals:
+        return None
+    assets = tuple(dict.fromkeys(s.split(".", 1)[0] for s in signals))
+    deaf = [a for a in assets if kind_of(context.site, a) not in CONTROLLED]
+    if deaf:
+        name = asset_name(context.site, deaf[0])
+        return Wish(questions=(f"Nothing here controls the {name}: what is meant instead?",))
+    spec = context.site.signal(signals[0])
+    ends = [
+        None if v is None else to_unit(v, bound.unit, spec.unit) for v in (bound.low, bound.high)
+    ]
+    low, high = ends if sign > 0 else [None if v is None else -v + 0.0 for v in reversed(ends)]
+    hard = bound.strength == "hard" or (
+        bound.strength == "plain" and None in (low, high) and _is_firm(context, signals)
+    )
+    band = Band(
+        signals=signals,
+        minimum=low,
+        maximum=high,
+        unit=spec.unit,
+        hard=hard,
+        chance=None if hard else bound.chance,
+        window=when.window,
+        text=context.text[clause.start : clause.end],
+    )
+    notes = (*when.notes, *_unit_note(bound.unit, spec.unit, clause, context))
+    return Wish(constraints=(band,), assets=assets, questions=when.questions, notes=notes)
+
+
+def _is_firm(context: Context, signals: tuple[str, ...]) -> bool:
+    """Plain above and below are hard where the signal is commanded directly or protected."""
+    limited = {limit.signal for limit in context.site.limits}
+    direct = ("battery", "heat_pump", "grid_connection")
+    return all(s in limited or kind_of(context.site, s.split(".", 1)[0]) in direct for s in signals)
+
+
+def _unit_note(said: Unit, unit: str, clause: Clause, context: Context) -> tuple[str, ...]:
+    if said.name and said.name != "degree":
+        return ()
+    how = "degrees" if said.name else "numbers without a unit"
+    return (f"{how} in {quote(clause, context)} are read as {unit}",)

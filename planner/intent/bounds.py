@@ -1,0 +1,106 @@
+"""The numbers of a clause: which side they bound, and how strictly."""
+
+from dataclasses import dataclass
+
+from planner.intent.clause import Clause
+from planner.intent.lexicon import Item, K
+from planner.intent.quantities import NO_UNIT, Amount, Unit
+from planner.intent.wish import Context, quote
+
+DEFAULT_CHANCE = 0.95
+_DIRECTIONS = (K.AT_LEAST, K.AT_MOST, K.ABOVE, K.BELOW)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Numbers with their sides. strength: hard, soft, or plain (the words leave it open)."""
+
+    low: float | None
+    high: float | None
+    unit: Unit
+    strength: str
+    chance: float = DEFAULT_CHANCE
+
+
+def read_bound(clause: Clause, context: Context) -> tuple[Bound | None, str]:
+    """The bound of a clause; or None and a question, which is empty for an unknown pattern."""
+    strength, chance, question = _strength(clause)
+    if question:
+        return None, f"{question} in {quote(clause, context)}?"
+    amounts = clause.all(K.NUMBER, K.RANGE)
+    directions = clause.all(*_DIRECTIONS)
+    low: float | None = None
+    high: float | None = None
+    unit = next((a.value.unit for a in amounts if a.value.unit.name), NO_UNIT)
+    if len(amounts) == 1 and amounts[0].kind is K.RANGE and not directions:
+        if clause.has(K.NOT) and not (clause.has(K.OUTSIDE) and len(clause.all(K.NOT)) == 1):
+            return None, ""
+        clause.take(K.NOT, K.OUTSIDE) if clause.has(K.OUTSIDE) and clause.has(K.NOT) else None
+        low, high = amounts[0].value.low, amounts[0].value.high
+    elif amounts and len(amounts) == len(directions) and all(a.kind is K.NUMBER for a in amounts):
+        sides = _sides(clause, directions)
+        if sides is None:
+            return None, ""
+        for side, item in zip(sides, amounts, strict=True):
+            if (low if side == "low" else high) is not None:
+                return None, f"Two {side} bounds in {quote(clause, context)}: which one holds?"
+            low, high = (item.value.low, high) if side == "low" else (low, item.value.low)
+    elif len(amounts) == 1 and not directions:
+        return None, _exactly(clause, context, amounts[0].value)
+    else:
+        return None, ""
+    clause.take(K.NUMBER, K.RANGE, *_DIRECTIONS)
+    return Bound(low, high, unit, strength, chance), ""
+
+
+def _exactly(clause: Clause, context: Context, amount: Amount) -> str:
+    """`keep it at 20` names no band; which one is meant is not ours to guess."""
+    clause.take(K.NUMBER, K.SUBJECT, K.SIGNAL, K.ATTRIBUTE, K.TIME, K.HARD, K.SOFT, K.IMPORT)
+    number = f"{amount.low:g}"
+    unit = f" {amount.unit.name}" if amount.unit.name else ""
+    what = "" if amount.unit.name else f"{number} of what: °C, % or kW? And "
+    which = "" if clause.has(K.SUBJECT, K.SIGNAL, K.IMPORT) else "what is meant by it, and "
+    if any(s.value == () for s in clause.all(K.SUBJECT)):
+        which = "what is “it”, and "
+    text = f"In {quote(clause, context)}: {which}{what}which band? "
+    return f"{text}Write e.g. at least {number}{unit}, or {number}{unit} ± 1."
+
+
+def _sides(clause: Clause, directions: list[Item]) -> list[str] | None:
+    """Low or high for each direction; a `not` turns the next above or below around."""
+    sides: list[str] = []
+    negated = used = 0
+    for item in clause.items:
+        if item.kind is K.NOT:
+            negated += 1
+        elif item.kind is K.OR and used:
+            negated = 1  # never below 20 or above 24: the `never` holds for both
+        elif item.kind in _DIRECTIONS:
+            low = item.kind in (K.AT_LEAST, K.ABOVE)
+            if negated > 1 or (negated and item.kind in (K.AT_LEAST, K.AT_MOST)):
+                return None
+            sides.append("low" if low != bool(negated) else "high")
+            used, negated = negated, 0
+    if negated or len(sides) != len(directions):
+        return None
+    clause.take(K.NOT, K.OR)
+    return sides
+
+
+def _strength(clause: Clause) -> tuple[str, float, str]:
+    """hard, soft or plain; the chance of a soft bound; a question where the words clash."""
+    nots = [i.value for i in clause.all(K.NOT)]
+    hard = bool(clause.take(K.HARD)) or "hard" in nots
+    chances = [i.value for i in clause.take(K.CHANCE)]
+    soft = bool(clause.take(K.SOFT)) or "soft" in nots or bool(chances)
+    if len(chances) > 1 or any(not 0 < c < 1 for c in chances):
+        return "", 0.0, "What chance, between 0 and 100 %, is meant"
+    if hard and soft:
+        return "", 0.0, "Must this hold, or only as far as possible,"
+    chance = chances[0] if chances else DEFAULT_CHANCE
+    if soft:
+        return "soft", chance, ""
+    turned = "" in nots and clause.has(K.ABOVE, K.BELOW)
+    if hard or turned or clause.has(K.AT_LEAST, K.AT_MOST):
+        return "hard", chance, ""
+    return "plain", chance, ""

@@ -1,0 +1,134 @@
+"""Clauses: a sentence is cut where one wish ends and the next begins."""
+
+from dataclasses import dataclass, field, replace
+
+from planner.intent.lexicon import Item, K
+from planner.intent.times import When, combine
+
+_AMOUNTS = (K.NUMBER, K.RANGE)
+_OPENERS = (K.MINIMISE, K.MAXIMISE, K.OBJECTIVE, K.KEEP, K.NOT, K.SPARE, K.THEN, K.PREFER)
+_HEADS = (K.NOT, K.OFF, K.STARTS, K.MINIMISE, K.SPARE, *_AMOUNTS)
+# A clause of only these is the topic of the next one.
+_TOPIC = {
+    K.SUBJECT, K.SIGNAL, K.ATTRIBUTE, K.CHARGE, K.DISCHARGE, K.IMPORT, K.EXPORT, K.HARD, K.SOFT,
+}  # fmt: skip
+# Items that may stand anywhere in a wish without changing it.
+LIGHT = (K.FILLER, K.KEEP, K.THEN)
+
+
+@dataclass
+class Clause:
+    """The items of one wish. Parsers take the items that they explain; the rest is reported."""
+
+    items: list[Item]
+    opener: str = ""  # the break before it: "," "and" "." ...
+    taken: set[int] = field(default_factory=set)
+
+    @property
+    def start(self) -> int:
+        """First character."""
+        return self.items[0].start
+
+    @property
+    def end(self) -> int:
+        """One past the last character."""
+        return self.items[-1].end
+
+    def has(self, *kinds: K) -> bool:
+        """Whether an item of these kinds is there."""
+        return any(i.kind in kinds for i in self.items)
+
+    def all(self, *kinds: K) -> list[Item]:
+        """The items of these kinds, in order; none is taken."""
+        return [i for i in self.items if i.kind in kinds]
+
+    def take(self, *kinds: K) -> list[Item]:
+        """The items of these kinds, in order, now explained."""
+        found = [(n, i) for n, i in enumerate(self.items) if i.kind in kinds]
+        self.taken.update(n for n, _ in found)
+        return [i for _, i in found]
+
+    def when(self) -> When:
+        """All times of the clause in one, now explained."""
+        return combine([i.value for i in self.take(K.TIME)])
+
+    @property
+    def leftover(self) -> list[Item]:
+        """Items that carry meaning and that nobody explained."""
+        return [i for n, i in enumerate(self.items) if n not in self.taken and i.kind not in LIGHT]
+
+    @property
+    def content(self) -> list[Item]:
+        """Items that carry meaning."""
+        return [i for i in self.items if i.kind not in LIGHT]
+
+
+def split(items: list[Item]) -> list[Clause]:
+    """Cut at punctuation, `and`, `but`, ... and where a new imperative begins."""
+    clauses: list[Clause] = []
+    current: list[Item] = []
+    opener = ""
+    for n, item in enumerate(items):
+        if item.kind is K.BREAK and not _joins_subjects(current, items[n + 1 :], item):
+            _close(clauses, current, opener)
+            current, opener = [], str(item.value or "and")
+            continue
+        if item.kind in _OPENERS and _complete(current, item):
+            _close(clauses, current, opener)
+            current, opener = [], ""
+        # A joining `and` stays in the clause, as a function word.
+        current.append(replace(item, kind=K.FILLER) if item.kind is K.BREAK else item)
+    _close(clauses, current, opener)
+    return _join_halves(clauses)
+
+
+def _close(clauses: list[Clause], items: list[Item], opener: str) -> None:
+    if any(i.kind is not K.FILLER for i in items):
+        clauses.append(Clause(list(items), opener))
+
+
+def _complete(current: list[Item], item: Item) -> bool:
+    kinds = {i.kind for i in current}
+    if item.kind is K.THEN:
+        return bool(kinds - {K.FILLER})
+    objective = K.OBJECTIVE in kinds or (
+        K.QUANTITY in kinds and bool(kinds & {K.MINIMISE, K.MAXIMISE})
+    )
+    bound = bool(kinds & set(_AMOUNTS)) and bool(
+        kinds & {K.SUBJECT, K.SIGNAL, K.AT_MOST, K.AT_LEAST}
+    )
+    return objective or bound
+
+
+def _joins_subjects(before: list[Item], after: list[Item], mark: Item) -> bool:
+    """Whether `and` stands inside a list of assets: the north and the south rooms."""
+    left = [i for i in before if i.kind is not K.FILLER]
+    right = [i for i in after if i.kind is not K.FILLER]
+    if mark.value in (",", ";", ".", ":", "!", "?", "\n") or not left or not right:
+        return False
+    if left[-1].kind not in (K.SUBJECT, K.SIGNAL) or right[0].kind not in (K.SUBJECT, K.SIGNAL):
+        return False
+    ends = len(right) == 1 or right[1].kind in (K.BREAK, K.TIME, K.OFF)
+    return ends or not any(i.kind in _HEADS for i in left)
+
+
+def _join_halves(clauses: list[Clause]) -> list[Clause]:
+    """Rejoin what a comma tore apart: `the battery, at least 20 %`; `tonight, no heat pump`."""
+    joined: list[Clause] = []
+    for clause in clauses:
+        kinds = {i.kind for i in clause.content}
+        if joined and _needs_more(joined[-1], kinds):
+            joined[-1] = Clause([*joined[-1].items, *clause.items], joined[-1].opener)
+        else:
+            joined.append(clause)
+    return joined
+
+
+def _needs_more(first: Clause, kinds: set[K]) -> bool:
+    have = {i.kind for i in first.content}
+    amount = bool(kinds & set(_AMOUNTS))
+    if have and have <= _TOPIC:
+        return amount and not kinds & {K.SUBJECT, K.SIGNAL, K.QUANTITY, K.MINIMISE}
+    # A time at the beginning belongs to the wish that follows; a horizon stands for itself.
+    spans = [i.value for i in first.content if i.kind is K.TIME]
+    return have == {K.TIME} and not any(s.until for s in spans) and bool(kinds - {K.TIME})

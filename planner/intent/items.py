@@ -1,0 +1,149 @@
+"""Tokens to items: times, numbers with units, phrases of the grammar and of the site."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from graph.site import Site
+from planner.intent.lexicon import NUMBER_WORDS, Item, K, Phrase, phrases
+from planner.intent.moments import Now, said
+from planner.intent.quantities import MONEY_SIGNS, NO_UNIT, UNITS, Amount, Unit
+from planner.intent.times import read_time
+from planner.intent.tokens import Token, tokenize
+from planner.intent.vocabulary import site_phrases
+
+_LONGEST = 6  # words of the longest phrase that is looked for
+_THOUSANDS = re.compile(r"\d{1,3},\d{3}$")
+
+
+def read_items(text: str, site: Site, now: Now) -> list[Item]:
+    """The items of `text` in order; together they cover every token."""
+    tokens = tokenize(text, frozenset(s.id for s in site.signals))
+    known = _phrases(site)
+    items: list[Item] = []
+    i = 0
+    while i < len(tokens):
+        kind, value, after = _item(text, tokens, i, site, now, known)
+        items.append(Item(kind, value, tokens[i].start, tokens[after - 1].end))
+        i = after
+    return items
+
+
+def _phrases(site: Site) -> dict[Phrase, tuple[K, Any]]:
+    known = dict(site_phrases(site))
+    for phrase, meaning in phrases().items():
+        # The grammar's words win over the site's, except mere function words.
+        if meaning[0] is not K.FILLER or phrase not in known:
+            known[phrase] = meaning
+    return known
+
+
+def _item(
+    text: str, tokens: list[Token], i: int, site: Site, now: Now, known: dict[Phrase, Any]
+) -> tuple[K, Any, int]:
+    if text.startswith(site.time_zone, tokens[i].start):
+        end = tokens[i].start + len(site.time_zone)
+        return K.FILLER, None, i + sum(tokens[i].start <= t.start < end for t in tokens)
+    chance = _chance(tokens, i)
+    if chance:
+        return K.CHANCE, *chance
+    # "the bill is 8 to 10 dollars": a number with a unit is no time, so `from` looks ahead itself.
+    when = read_time(tokens, i, now, site)
+    if when:
+        return K.TIME, *when
+    amount = _amount(tokens, i)
+    if amount:
+        kind = K.NUMBER if amount[0].low == amount[0].high else K.RANGE
+        return kind, *amount
+    for n in range(min(_LONGEST, len(tokens) - i), 0, -1):
+        found = known.get(tuple(t.text for t in tokens[i : i + n]))
+        if found:
+            return *found, i + n
+    return _mark(tokens[i]), tokens[i].text, i + 1
+
+
+def _mark(token: Token) -> K:
+    if token.text in "()/\"'“”‘’":
+        return K.FILLER
+    return K.BREAK if token.kind in ("mark", "dash") else K.UNKNOWN
+
+
+_OF = ("of the time", "of time", "of cases", "of the cases", "of all cases", "of days",
+       "of the days", "probability", "chance", "confidence", "certainty", "likelihood")  # fmt: skip
+
+
+def _chance(tokens: list[Token], i: int) -> tuple[float, int] | None:
+    """In at least 95 % of cases; with 90 % probability."""
+    j = i + said(tokens, i, "in", "for", "with a", "with")
+    j += said(tokens, j, "at least")
+    if j >= len(tokens) or tokens[j].kind != "number":
+        return None
+    unit = said(tokens, j + 1, "%", "percent", "per cent")
+    tail = said(tokens, j + 1 + unit, *_OF) if unit else 0
+    return (tokens[j].value / 100.0, j + 1 + unit + tail) if tail else None
+
+
+def _amount(tokens: list[Token], i: int) -> tuple[Amount, int] | None:
+    """A number or two, with a unit: 20 %, 20-24 °C, between 20 and 24, 21 ± 1 °C, $30."""
+    between = said(tokens, i, "between")
+    first = _number(tokens, i + between)
+    if first is None:
+        return None
+    low, unit, j, doubt = first
+    link = (
+        said(tokens, j, "and")
+        if between
+        else said(tokens, j, "to", "-", "–", "—", "..", "...", "…")
+    )
+    plus_minus = said(tokens, j, "±", "+/-", "plus minus", "plus or minus")
+    second = _number(tokens, j + link + plus_minus) if link or plus_minus else None
+    if second is None:
+        return None if between else (Amount(low, low, unit, doubt), j)
+    high, second_unit, j, second_doubt = second
+    doubt = doubt or second_doubt
+    if plus_minus:
+        unit = unit if unit.name else _absolute(second_unit)
+        if second_unit.dimension not in (unit.dimension, "none", "difference"):
+            doubt = doubt or "the two numbers have different units"
+        return Amount(low - high, low + high, unit, doubt), j
+    if unit.name and second_unit.name and unit != second_unit:
+        doubt = doubt or "the two numbers have different units"
+    return Amount(low, high, second_unit if second_unit.name else unit, doubt), j
+
+
+def _absolute(unit: Unit) -> Unit:
+    return Unit("degC", "temperature") if unit.dimension == "difference" else unit
+
+
+def _number(tokens: list[Token], i: int) -> tuple[float, Unit, int, str] | None:
+    money = MONEY_SIGNS.get(tokens[i].text) if i < len(tokens) else None
+    i += bool(money)
+    negative = (
+        i + 1 < len(tokens)
+        and tokens[i].kind == "dash"
+        and tokens[i].end == tokens[i + 1].start
+        and len(tokens[i].text) == 1
+    )
+    i += negative
+    if i >= len(tokens):
+        return None
+    token = tokens[i]
+    if token.kind == "number":
+        value = token.value
+    elif token.text in NUMBER_WORDS and not money and not negative:
+        value = float(NUMBER_WORDS[token.text])
+    else:
+        return None
+    doubt = ""
+    if _THOUSANDS.match(token.text):
+        doubt = f"is {token.text} a thousand or a decimal? Write it without the comma"
+    unit, after = (replace(UNITS[(money.lower(),)]), i + 1) if money else _unit(tokens, i + 1)
+    return (-value if negative else value), unit, after, doubt
+
+
+def _unit(tokens: list[Token], i: int) -> tuple[Unit, int]:
+    for n in (3, 2, 1):
+        unit = UNITS.get(tuple(t.text for t in tokens[i : i + n]))
+        if unit and i + n <= len(tokens):
+            return unit, i + n
+    return NO_UNIT, i

@@ -1,0 +1,186 @@
+"""The words of the grammar, by what they mean. Site words are in `vocabulary`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+
+class K(StrEnum):
+    """What an item is."""
+
+    MINIMISE = "minimise"
+    MAXIMISE = "maximise"
+    OBJECTIVE = "objective"  # a whole objective in a phrase: "as cheap as possible"
+    QUANTITY = "quantity"
+    WEIGHT = "weight"
+    SPARE = "spare"
+    LOW = "low"
+    SUBJECT = "subject"  # assets; an empty tuple is a pronoun
+    SIGNAL = "signal"  # one signal by id or label
+    ATTRIBUTE = "attribute"
+    KEEP = "keep"
+    BELOW = "below"
+    ABOVE = "above"
+    AT_LEAST = "at least"
+    AT_MOST = "at most"
+    OUTSIDE = "outside"
+    NOT = "not"  # value: "", "hard" (never) or "soft" (should not)
+    HARD = "hard"
+    SOFT = "soft"
+    CHANCE = "chance"
+    NUMBER = "number"
+    RANGE = "range"
+    STARTS = "starts"
+    TIMES = "times"
+    PER_DAY = "per day"
+    PER_OTHER = "per other"
+    OFF = "off"
+    USE = "use"
+    CHARGE = "charge"
+    DISCHARGE = "discharge"
+    IMPORT = "import"
+    EXPORT = "export"
+    SPEND = "spend"
+    FIRST = "first"
+    THEN = "then"
+    MORE_IMPORTANT = "more important"
+    LESS_IMPORTANT = "less important"
+    PREFER = "prefer"
+    TIME = "time"
+    BREAK = "break"  # between clauses
+    FILLER = "filler"
+    OR = "or"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A meaningful piece of the text: what it is, its value and its place."""
+
+    kind: K
+    value: Any
+    start: int
+    end: int
+
+
+Phrase = tuple[str, ...]
+
+_WORDS: tuple[tuple[K, Any, str], ...] = (
+    (K.MINIMISE, None, "minimise|minimize|minimising|minimizing|minimal|reduce|reducing|cut|"
+     "cutting|lower|lowering|decrease|save|saving|least|lowest|as little|as few|as low as possible|"
+     "keep down|bring down"),
+    (K.MAXIMISE, None, "maximise|maximize|maximising|maximizing|improve|best|most|highest|"
+     "as much as possible"),
+    (K.OBJECTIVE, "cost", "as cheap as possible|as cheaply as possible|cheapest|cheaply|"
+     "as inexpensive as possible|save money|for as little money as possible"),
+    (K.OBJECTIVE, "emissions", "as green as possible|as clean as possible|greenest|"
+     "as climate friendly as possible"),
+    (K.OBJECTIVE, "comfort", "as comfortable as possible|comfortable|cosy|cozy"),
+    (K.OBJECTIVE, "energy", "as efficient as possible|as efficiently as possible|"
+     "as little energy as possible|as little electricity as possible"),
+    (K.OBJECTIVE, "peak", "peak shaving|shave peaks|shave the peaks|shave the peak|"
+     "flatten the peak"),
+    (K.QUANTITY, "cost", "cost|costs|energy cost|energy costs|electricity cost|electricity costs|"
+     "operating cost|operating costs|bill|bills|energy bill|electricity bill|money|expenses|"
+     "price paid|spending"),
+    (K.QUANTITY, "energy", "energy|electricity|energy use|energy consumption|energy usage|"
+     "electricity use|electricity consumption|power consumption|consumption|grid energy"),
+    (K.QUANTITY, "emissions", "emissions|emission|carbon|co2|co₂|carbon dioxide|carbon emissions|"
+     "co2 emissions|co₂ emissions|carbon footprint|footprint|greenhouse gas|greenhouse gases"),
+    (K.QUANTITY, "peak", "peak|peaks|peak demand|peak load|peak power|peak import|demand peak|"
+     "demand peaks|load peak|load peaks|demand charge|demand charges|highest import"),
+    (K.QUANTITY, "comfort", "comfort|thermal comfort"),
+    (K.QUANTITY, "discomfort", "discomfort"),
+    (K.QUANTITY, "wear", "wear|wear and tear|ageing|aging|battery wear|battery ageing|"
+     "battery aging|cycling"),
+    (K.WEIGHT, None, "weight|weighted"),
+    (K.SPARE, None, "spare|sparing|go easy on|be gentle with|be gentle to|treat gently|be kind to"),
+    (K.LOW, None, "low|small|down|minimum possible"),
+    (K.ATTRIBUTE, "temp", "temperature|temperatures|temp|temps"),
+    (K.ATTRIBUTE, "soc", "soc|state of charge|charge level|charge state|level|full"),
+    (K.ATTRIBUTE, "power", "power|electric power|electrical power"),
+    (K.ATTRIBUTE, "heat", "heat output|thermal power|thermal output|heat power"),
+    (K.ATTRIBUTE, "setpoint", "setpoint|setpoints|set point|set points|thermostat|thermostats"),
+    (K.SUBJECT, (), "it|them|they|these|those"),
+    (K.KEEP, None, "keep|keeping|kept|hold|holding|held|maintain|maintaining|stay|stays|staying|"
+     "remain|remains|leave"),
+    (K.BELOW, None, "below|under|beneath|less than|fewer than|lower than|smaller than|cooler than|"
+     "colder than|<|undershoot"),
+    (K.ABOVE, None, "above|over|more than|higher than|greater than|larger than|warmer than|"
+     "hotter than|exceed|exceeds|exceeding|>|overshoot"),
+    (K.AT_LEAST, None, "at least|no less than|not less than|no fewer than|no lower than|"
+     "not lower than|no colder than|no cooler than|minimum|minimum of|a minimum of|min|>=|≥|"
+     "at a minimum|or more|or above|or higher|or warmer"),
+    (K.AT_MOST, None, "at most|no more than|not more than|no higher than|not higher than|"
+     "no warmer than|no hotter than|maximum|maximum of|a maximum of|max|<=|≤|up to|not exceeding|"
+     "without exceeding|capped at|cap at|limited to|limit to|at the most|or less|"
+     "or below|or lower|or fewer|or cooler|a budget of|budget of"),
+    (K.OUTSIDE, None, "outside|out of|outside of|leave the band|leave the range"),
+    (K.NOT, "", "not|no|don't|do not|dont|doesn't|does not|without|isn't|aren't|is not|are not|"
+     "won't|will not|avoid|avoiding"),
+    (K.NOT, "hard", "never|must not|mustn't|must never|cannot|can not|can't|may not|may never|"
+     "shall not|shall never|under no circumstances|on no account|in no case|at no time"),
+    (K.NOT, "soft", "should not|shouldn't|rather not|preferably not|try not to|if possible not"),
+    (K.HARD, None, "must|always|strictly|strict|hard|at all times|absolutely|without exception|"
+     "in any case|guarantee|guaranteed|guaranteeing|under all circumstances|all the time|"
+     "under any circumstances|shall|mandatory"),
+    (K.SOFT, None, "if possible|preferably|ideally|should|try|try to|soft|where possible|"
+     "when possible|as far as possible|about|around|roughly|approximately|mostly|usually"),
+    (K.STARTS, None, "start|starts|starting|started|switch on|switch ons|switched on|cycles|"
+     "heat pump starts|starts up|start ups|startups|compressor starts"),
+    (K.TIMES, None, "times|time"),
+    (K.PER_DAY, None, "a day|per day|each day|every day|daily|in a day|in one day|/ day"),
+    (K.PER_OTHER, None, "a week|per week|weekly|each week|every week|an hour|per hour|hourly|"
+     "each hour|every hour|a month|per month|monthly|every month|a year|per year"),
+    (K.OFF, None, "off|idle|switched off|turned off|turn off|switch off|shut off|shut down|stopped|"
+     "stop|disable|disabled|standing still|at standstill|in maintenance|under maintenance|"
+     "on maintenance|maintenance|out of service|out of order|unavailable|serviced|being serviced|"
+     "under repair|out of operation"),
+    (K.USE, None, "use|using|used|run|running|runs|operate|operating|touch|touching|turn on|"
+     "switch it on|available"),
+    (K.CHARGE, None, "charge|charging|charged"),
+    (K.DISCHARGE, None, "discharge|discharging|discharged|drain|draining|deplete"),
+    (K.IMPORT, None, "import|imports|importing|imported|draw|drawing|drawn|buy|buying|grid import|"
+     "grid imports|grid power|purchase"),
+    (K.EXPORT, None, "export|exports|exporting|exported|feed in|feed into|feeding in|sell|selling|"
+     "grid export|grid exports|inject"),
+    (K.SPEND, None, "spend|pay|paying|consume|consuming|emit|emitting"),
+    (K.FIRST, None, "first|first of all|most important|top priority|highest priority|above all|"
+     "comes first|come first|has priority|takes priority|have priority|take priority|"
+     "is most important|most importantly"),
+    (K.THEN, None, "then|after that|second|secondly|afterwards|next|only then|third"),
+    (K.MORE_IMPORTANT, None, "more important than|matters more than|matter more than|"
+     "takes priority over|has priority over|take priority over|have priority over|"
+     "goes before|comes before|come before|before|rather than|ahead of|outranks"),
+    (K.LESS_IMPORTANT, None, "less important than|matters less than|matter less than|"
+     "comes after|come after"),
+    (K.PREFER, None, "prefer|prefers|preferring|favour|favor|prioritise|prioritize"),
+    (K.BREAK, None, "and|but|while|whilst|with|plus|also|as well as|subject to|provided|"
+     "provided that|such that|so that|as long as|however|though|although|yet"),
+    (K.OR, None, "or|nor"),
+    (K.FILLER, None, "the|a|an|of|in|on|at|please|to|is|are|be|been|being|we|i|you|want|wants|"
+     "would|like|could|can|my|our|your|that|so|just|for|by|as|make|makes|sure|ensure|ensuring|let|"
+     "letting|lets|allow|allowing|go|goes|going|drop|drops|dropping|fall|falls|falling|sink|rise|"
+     "rises|rising|climb|get|gets|getting|its|their|me|us|need|needs|will|may|there|from|into|"
+     "within|have|has|having|all|both|each|every|any|always within|hi|hello|thanks|thank|"
+     "band|range|degrees of|our own|operation|during|limit|goal|objective|target|aim|"
+     "ever|i'd|we'd|this|than|possible|value|values|amount|total|overall"),
+)  # fmt: skip
+
+NUMBER_WORDS = {
+    "zero": 0, "one": 1, "once": 1, "two": 2, "twice": 2, "three": 3, "four": 4, "five": 5,
+    "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12,
+    "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
+    "hundred": 100,
+}  # fmt: skip
+
+
+@cache
+def phrases() -> dict[Phrase, tuple[K, Any]]:
+    """Every phrase of the grammar, with what it means."""
+    found: dict[Phrase, tuple[K, Any]] = {}
+    for kind, value, words in _WORDS:
+        for phrase in words.split("|"):
+            found.setdefault(tuple(phrase.split()), (kind, value))
+    return found

@@ -1,0 +1,116 @@
+"""The site's limits always hold: a wish beyond them is cut to them, and that is said."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from graph.intent import Band, Constraint, StartLimit, Window
+from graph.site import Site
+from planner.intent.vocabulary import asset_name
+from planner.intent.words import number, unit_sign
+
+Checked = tuple[Constraint, tuple[str, ...], tuple[str, ...]]
+
+
+def within_site(constraint: Constraint, site: Site) -> Checked:
+    """The constraint cut to the site's limits, what was cut, and questions where nothing is left."""
+    match constraint:
+        case Band():
+            return _band(constraint, site)
+        case StartLimit():
+            limit = site.signal(constraint.point).max_starts_per_day
+            if limit is not None and constraint.maximum > limit:
+                note = f"the site allows {limit} starts a day: that limit holds"
+                return constraint.model_copy(update={"maximum": limit}), (note,), ()
+    return constraint, (), ()
+
+
+def _band(band: Band, site: Site) -> Checked:
+    unit = unit_sign(band.unit)
+    if band.minimum is not None and band.maximum is not None and band.minimum >= band.maximum:
+        empty = f"{number(band.minimum)} {unit} is not below {number(band.maximum)} {unit}"
+        return band, (), (f"In “{band.text.strip()}” nothing is left: {empty}. What is meant?",)
+    low, high = band.minimum, band.maximum
+    notes: list[str] = []
+    for signal in band.signals:
+        first, last = reachable(site, signal)
+        name = asset_name(site, signal.split(".", 1)[0])
+        if (low is not None and low > last) or (high is not None and high < first):
+            reach = f"{number(first)} to {number(last)} {unit}"
+            return band, (), (f"The {name} ({signal}) can only be between {reach}: what is meant?",)
+        least, most = limits(site, signal)
+        if low is not None and least is not None and low < least:
+            notes.append(f"the site's limit for the {name}, at least {number(least)} {unit}, holds")
+            low = least
+        if high is not None and most is not None and high > most:
+            notes.append(f"the site's limit for the {name}, at most {number(most)} {unit}, holds")
+            high = most
+    return (
+        band.model_copy(update={"minimum": low, "maximum": high}),
+        tuple(dict.fromkeys(notes)),
+        (),
+    )
+
+
+def limits(site: Site, signal: str) -> tuple[float | None, float | None]:
+    """The tightest minimum and maximum that the site declares for a signal."""
+    lows = [x.minimum for x in site.limits if x.signal == signal and x.minimum is not None]
+    highs = [x.maximum for x in site.limits if x.signal == signal and x.maximum is not None]
+    return max(lows, default=None), min(highs, default=None)
+
+
+def reachable(site: Site, signal: str) -> tuple[float, float]:
+    """The range that a signal can be held in: declared range, limits, and its setpoint's range."""
+    spec = site.signal(signal)
+    least, most = limits(site, signal)
+    lows = [spec.minimum, *([least] if least is not None else [])]
+    highs = [spec.maximum, *([most] if most is not None else [])]
+    if signal.endswith(".temp_degc"):
+        for point in site.setpoints:
+            if point.asset == spec.asset and point.id.endswith(".setpoint_degc"):
+                lows.append(point.minimum)
+                highs.append(point.maximum)
+    return max(lows), min(highs)
+
+
+def contradictions(constraints: Sequence[Constraint]) -> tuple[str, ...]:
+    """Bands of one signal that leave nothing between them where both hold."""
+    bands = [c for c in constraints if isinstance(c, Band)]
+    found = []
+    for i, a in enumerate(bands):
+        for b in bands[i + 1 :]:
+            lows = [x.minimum for x in (a, b) if x.minimum is not None]
+            highs = [x.maximum for x in (a, b) if x.maximum is not None]
+            if not set(a.signals) & set(b.signals) or not lows or not highs:
+                continue
+            if max(lows) > min(highs) and _overlap(a.window, b.window):
+                found.append(
+                    f"“{a.text.strip()}” and “{b.text.strip()}” contradict each other: "
+                    f"{number(max(lows))} is above {number(min(highs))}. Which one holds?"
+                )
+    return tuple(found)
+
+
+def _overlap(a: Window, b: Window) -> bool:
+    if a.start and b.end and a.start >= b.end:
+        return False
+    if b.start and a.end and b.start >= a.end:
+        return False
+    hours = [(w.daily_from, w.daily_to) for w in (a, b) if w.daily_from]
+    if len(hours) == 2 and not _hours_overlap(*hours):
+        return False
+    return not (a.days and b.days and not set(a.days) & set(b.days))
+
+
+def _hours_overlap(a: tuple[str | None, str | None], b: tuple[str | None, str | None]) -> bool:
+    def minutes(span: tuple[str | None, str | None]) -> set[int]:
+        first, last = (int((t or "0:0")[:2]) * 60 + int((t or "00:00")[3:]) for t in span)
+        length = (last - first) % 1440 or 1440
+        return {(first + k) % 1440 for k in range(length)}
+
+    return bool(minutes(a) & minutes(b))
+
+
+def outside(constraint: Constraint, start: datetime, end: datetime) -> bool:
+    """Whether a constraint's window lies wholly outside the horizon."""
+    window = constraint.window
+    return bool((window.start and window.start >= end) or (window.end and window.end <= start))
