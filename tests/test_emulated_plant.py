@@ -51,9 +51,6 @@ def reasons(results: list) -> list[str]:
     return [r.reason for r in results]
 
 
-# --- physics ----------------------------------------------------------------------------------
-
-
 @settings(max_examples=60, deadline=None)
 @given(
     soc=st.floats(12.0, 90.0),
@@ -153,9 +150,6 @@ def test_the_heat_pump_keeps_its_least_run_and_standstill_times_against_commands
     assert all(gap >= 14 for gap in np.diff(edges))  # minutes; a mean hides up to one
 
 
-# --- determinism, branches, truth -------------------------------------------------------------
-
-
 def test_the_same_seed_gives_the_same_log_however_time_is_cut() -> None:
     a, b = midnight().copy(), midnight().copy()
     for _ in range(180):
@@ -217,9 +211,6 @@ def test_a_start_outside_the_data_names_what_there_is() -> None:
 def test_time_moves_by_whole_steps_forwards_only(span: float) -> None:
     with pytest.raises(InputError, match="cannot advance"):
         midnight().copy().advance(span)
-
-
-# --- owners, leases, fencing ------------------------------------------------------------------
 
 
 def test_a_lease_ends_on_plant_time_and_the_point_returns_without_a_bump() -> None:
@@ -342,9 +333,6 @@ def test_the_heat_pump_goes_on_as_it_was_when_its_lease_ends() -> None:
     assert plant.image().values["hp.power_kw"].value > 4.0
 
 
-# --- faults -----------------------------------------------------------------------------------
-
-
 def test_every_fault_of_the_pack_can_be_injected_and_shows() -> None:
     for fault in pack().faults:
         plant, sound = midnight().copy(), midnight().copy()
@@ -383,9 +371,6 @@ def test_a_lost_sensor_reads_bad_and_a_stuck_one_stays() -> None:
 def test_an_unknown_fault_or_parameter_is_refused(name: str, parameters: dict) -> None:
     with pytest.raises(InputError):
         midnight().copy().inject_fault(name, **parameters)
-
-
-# --- the log ----------------------------------------------------------------------------------
 
 
 def test_the_written_log_holds_every_minute_of_the_run_with_owners(tmp_path: Path) -> None:
