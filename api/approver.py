@@ -46,7 +46,7 @@ def sign_decision(
         role=role,
         reason=reason,
         at=at,
-        not_after=proposal.expires,
+        not_after=max(proposal.expires, standing.until) if standing else proposal.expires,
         standing=standing,
         lab=signer.lab,
     )

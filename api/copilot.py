@@ -136,7 +136,9 @@ class Copilot:
             reading = covering.reading if covering else self.compile(text, actor, image.time)
             events.add("intent", restatement=reading.restatement, questions=list(reading.questions))
             if reading.intent is None:
-                return Decision(outcome="needs_answer", reasons=reading.questions, reading=reading), None
+                return Decision(
+                    outcome="needs_answer", reasons=reading.questions, reading=reading
+                ), None
             snapshot = self.snapshot(image, reading.intent.end, incumbent)
             events.add("snapshot", digest=snapshot.digest, as_of=image.time.isoformat())
             site = self.plant.pack.site

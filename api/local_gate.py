@@ -165,9 +165,7 @@ class LocalGate:
     def set_mode(self, mode: str, loop: str | None = None, by: str = "") -> dict[str, Any]:
         """See `GatePort.set_mode`."""
         gate = self.gate
-        gate.act(
-            lambda r: core.set_mode(gate.state, gate.config, Mode(mode), r, loop=loop, by=by)
-        )
+        gate.act(lambda r: core.set_mode(gate.state, gate.config, Mode(mode), r, loop=loop, by=by))
         return self.status()
 
     def override(
@@ -178,9 +176,7 @@ class LocalGate:
             raise RefusedError("not_a_panel", "set the value at the plant", "")
         gate = self.gate
         gate.act(
-            lambda r: core.operator_hold(
-                gate.state, gate.config, point, r.time, by=by, until=until
-            )
+            lambda r: core.operator_hold(gate.state, gate.config, point, r.time, by=by, until=until)
         )
         return self.status()
 

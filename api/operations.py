@@ -17,6 +17,7 @@ from api.proposals import ProposalDesk
 from graph.errors import ConflictError, InputError, PilothouseError, RefusedError
 from graph.plan import Plan
 from graph.record import parse_iso
+from safety.lifecycle import State
 
 log = logging.getLogger(__name__)
 REPLAN_S = 3600  # hourly: forecasts of load and weather change little within an hour
@@ -53,6 +54,8 @@ class Operations:
         self._lock = threading.RLock()
         self.facts: list[dict[str, Any]] = []
         self.missed_replans: list[str] = []
+        self.unfinished: list[str] = []
+        self.undecided: list[str] = []
 
     # Decisions -----------------------------------------------------------------------------
 
@@ -88,13 +91,13 @@ class Operations:
 
     # Plant time ----------------------------------------------------------------------------
 
-    def tick(self) -> None:
+    def tick(self, futures: int | None = None) -> None:
         """What is due now: deadlines, waiting orders, the gate's reports, the next plan."""
         image = self.copilot.observe()
         self.desk.expire(image.time)
         self.desk.deliver(image.time)
         self.facts += self.desk.follow()
-        self._replan(image.time)
+        self._replan(image.time, futures)
 
     def engage(self, proposal_id: str) -> None:
         """Note that an approved proposal is in force, and whether it may be re-planned."""
@@ -107,7 +110,7 @@ class Operations:
         """No more plans under the standing authorisation."""
         self.covering = None
 
-    def _replan(self, now: datetime) -> None:
+    def _replan(self, now: datetime, futures: int | None) -> None:
         covering, last = self.covering, self._replanned_at
         if covering is None or last is None or now < last + timedelta(seconds=REPLAN_S):
             return
@@ -117,7 +120,11 @@ class Operations:
         self._replanned_at = now
         try:
             decision, snapshot = self.copilot.decide(
-                covering.reading.text, "service", covering=covering, incumbent=self._shifted(now)
+                covering.reading.text,
+                "service",
+                covering=covering,
+                incumbent=self._shifted(now),
+                futures=futures,
             )
             if decision.proposal is None or snapshot is None:
                 raise InputError(f"{decision.outcome}: {'; '.join(decision.reasons)}")
@@ -163,6 +170,21 @@ class Operations:
         """Plant time as last seen."""
         image = self.copilot.last_image
         return None if image is None else image.time
+
+    def recover(self) -> None:
+        """After a restart: nothing is resumed. What was rolling out is read from the gate's record.
+
+        The service comes up without a standing authorisation, so it only watches until a person
+        approves again.
+        """
+        try:
+            self.facts += self.desk.follow()
+        except PilothouseError as error:
+            log.warning("the gate does not answer at the start: %s", error)
+        for standing in self.desk.lives.standings():
+            if standing.state is State.ROLLING_OUT:
+                self.unfinished.append(standing.proposal_id)
+                log.warning("%s was rolling out when the service stopped", standing.proposal_id)
 
     def close(self) -> None:
         """Finish the decision in progress and stop."""

@@ -84,8 +84,9 @@ def all_local(request: Request, who: Operator) -> Json:
 
 @router.post("/loops/{loop}/mode")
 def set_mode(loop: str, body: ModeRequest, request: Request, who: Engineer) -> Json:
-    """Set a loop's mode."""
-    return dict(_gate(request).set_mode(str(body.mode), loop, who.name))
+    """Set a loop's mode; `all` means every loop."""
+    wanted = None if loop == "all" else loop
+    return dict(_gate(request).set_mode(str(body.mode), wanted, who.name))
 
 
 @router.post("/loops/{point}/override")

@@ -76,7 +76,9 @@ def metrics(request: Request) -> Response:
     by_outcome = Gauge("pilothouse_decisions", "Decisions by outcome", ["outcome"],
                        registry=registry)  # fmt: skip
     for record in list(operations.decisions.values()):
-        outcome = record.decision.outcome if record.decision else "failed" if record.error else "open"
+        outcome = (
+            record.decision.outcome if record.decision else "failed" if record.error else "open"
+        )
         by_outcome.labels(outcome=outcome).inc()
     size = Gauge("pilothouse_ledger_entries", "Entries in the ledger", registry=registry)
     size.set(len(operations.copilot.authority.ledger))

@@ -18,7 +18,8 @@ def write_template(folder: Path, site_id: str) -> list[Path]:
     """
     if not NAME.fullmatch(site_id):
         raise InputError(
-            f"{site_id!r} cannot be a site's id", "small letters, digits, - and _; begin with a letter"
+            f"{site_id!r} cannot be a site's id",
+            "small letters, digits, - and _; begin with a letter",
         )
     if folder.exists():
         raise InputError(f"{folder} exists", "nothing is overwritten; choose another folder")

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from graph.clock import Clock, SystemClock
 from graph.errors import InputError
@@ -16,7 +17,7 @@ from safety.trust_root import Role, TrustRoot, load_root, make_root, write_root
 
 MACHINES: tuple[Role, ...] = ("service", "gate", "ledger")
 ROOT_VALID = timedelta(days=366)
-PASSPHRASE_ENV = "PILOTHOUSE_PASSPHRASE"
+PASSPHRASE_ENV = "PILOTHOUSE_PASSPHRASE"  # noqa: S105  the name of a variable
 LAB_APPROVER = "laboratory key (nobody approved this)"
 
 
@@ -101,7 +102,10 @@ def create_workspace(folder: Path, *, lab: bool, clock: Clock | None = None) -> 
         for role in PERSON_ROLES:
             holders[role] = [person]
     now: datetime = (clock or SystemClock()).now()
-    write_root(workspace.root_file, make_root(holders, now + ROOT_VALID))
+    clock_kind: Literal["utc", "simulated"] = "simulated" if lab else "utc"
+    write_root(
+        workspace.root_file, make_root(holders, now + ROOT_VALID, plant_clock=clock_kind)
+    )
     workspace.proposals.mkdir(parents=True, exist_ok=True)
     workspace.gate.mkdir(parents=True, exist_ok=True)
     return workspace

@@ -20,9 +20,9 @@ from graph.record import Record, UtcTime
 from safety.keys import PublicRecord, Signer, keyid_of, public_record, verifying_key
 from safety.shape import first_error
 
-Role = Literal["service", "approver", "engineer", "gate", "ledger"]
+Role = Literal["service", "operator", "approver", "engineer", "gate", "ledger"]
 MACHINE_ROLES: tuple[Role, ...] = ("service", "gate", "ledger")
-PERSON_ROLES: tuple[Role, ...] = ("approver", "engineer")
+PERSON_ROLES: tuple[Role, ...] = ("operator", "approver", "engineer")
 MAX_ROOT_BYTES = 1024 * 1024
 
 
@@ -33,6 +33,9 @@ class TrustRoot(Record):
     expires: UtcTime
     keys: dict[str, PublicRecord] = Field(min_length=1)
     roles: dict[Role, tuple[str, ...]]
+    plant_clock: Literal["utc", "simulated"] = Field(
+        "utc", description="simulated: bundles carry a laboratory's plant time"
+    )
 
     @model_validator(mode="after")
     def _is_sound(self) -> "TrustRoot":
@@ -113,12 +116,17 @@ def distinct_persons(names: Iterable[str]) -> set[str]:
 
 
 def make_root(
-    holders: Mapping[Role, Sequence[Signer]], expires: datetime, version: int = 1
+    holders: Mapping[Role, Sequence[Signer]],
+    expires: datetime,
+    version: int = 1,
+    plant_clock: Literal["utc", "simulated"] = "utc",
 ) -> TrustRoot:
     """The root in which `holders` hold their roles."""
     keys = {s.keyid: public_record(s) for signers in holders.values() for s in signers}
     roles = {role: tuple(s.keyid for s in signers) for role, signers in holders.items()}
-    return TrustRoot(version=version, expires=expires, keys=keys, roles=roles)
+    return TrustRoot(
+        version=version, expires=expires, keys=keys, roles=roles, plant_clock=plant_clock
+    )
 
 
 def load_root(path: Path) -> TrustRoot:

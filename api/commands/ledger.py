@@ -25,7 +25,12 @@ def verify(file: Path, root: Path, checkpoint: Path | None, as_json: bool) -> No
 
     kept = checkpoint or checkpoint_path(file)
     report = verify_ledger(file, kept, load_root(root))
-    document = {"ok": report.ok, "entries": report.entries, "root": report.root, "failures": list(report.failures)}
+    document = {
+        "ok": report.ok,
+        "entries": report.entries,
+        "root": report.root,
+        "failures": list(report.failures),
+    }
     lines = [f"FAIL {f}" for f in report.failures] or [f"ok: {report.entries} entries"]
     emit(document, as_json, "\n".join(lines))
     if not report.ok:

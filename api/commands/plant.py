@@ -31,7 +31,9 @@ def plant(
 
     pack = load_site(folder)
     if pack.site.plant.emulator is None:
-        raise InputError(f"site {pack.site.id} has no emulated plant", "see plant.emulator in site.yaml")
+        raise InputError(
+            f"site {pack.site.id} has no emulated plant", "see plant.emulator in site.yaml"
+        )
     if not pack.site.plant.emulator.startswith("scenarios."):
         raise InputError(
             f"{pack.site.plant.emulator} is not an emulator of this installation",

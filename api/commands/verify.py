@@ -24,18 +24,22 @@ from api.cli import emit
 def verify(file: Path, root: Path, at: str | None, ignore_expiry: bool, as_json: bool) -> None:
     """Check signature, digests, expiry, policies, approvals and ledger inclusion of FILE.
 
-    A demonstration's bundle lives in plant time, which `--at` can name. Exit status 1 when any
-    check fails; every failure is named.
+    A laboratory's root says that its plant's clock is simulated: then validity is judged only at
+    the time given with --at. Exit status 1 when any check fails; every failure is named.
     """
     from api.times import parse_time
     from safety.trust_root import load_root
     from safety.verify import verify_bundle
 
-    now = None if ignore_expiry else parse_time(at) if at else datetime.now(UTC)
-    report = verify_bundle(file.read_bytes(), load_root(root), now=now, require_approval=False)
+    trusted = load_root(root)
+    simulated = trusted.plant_clock == "simulated" and at is None
+    now = None if ignore_expiry or simulated else parse_time(at) if at else datetime.now(UTC)
+    report = verify_bundle(file.read_bytes(), trusted, now=now, require_approval=False)
     lines = [
         f"{'ok  ' if c.ok else 'FAIL'} {c.number:2d} {c.name}: {c.detail}" for c in report.checks
     ]
+    if simulated:
+        lines.append("     its plant's clock was simulated: pass --at to judge validity at a time")
     verdict = "the bundle is what it claims to be" if report.ok else "the bundle is NOT good"
     document = {
         "ok": report.ok,

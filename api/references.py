@@ -1,0 +1,163 @@
+"""What a day under the copilot is compared with: the plant's own law, and planning with hindsight.
+
+- baseline: the same plant, day and seed, left to itself.
+- foresight of the twin: one plan over the day with the weather, load and sun that really came,
+  played in the twin. It bounds what this twin could promise.
+- foresight of the plant: plans with the true disturbances, made anew every hour from the plant's own
+  readings and carried out on the plant. The twin's errors remain in it, so it is what perfect
+  forecasts would have been worth to this planner, not the optimum of the plant.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.decision import MARGINS
+from agents.snapshot_builder import build_snapshot
+from agents.telemetry_feed import TelemetryFeed
+from api.assemble import load_context
+from api.local_gate import DirectReader
+from api.plant_log import PlantLog, log_kpis, log_prices, row_before
+from graph.errors import InputError
+from graph.intent import Intent
+from graph.kpis import kpi_table
+from graph.plan import Plan
+from graph.plant import LeasedSetpoint
+from graph.sitepack import SitePack
+from graph.snapshot import Forecast
+from planner.dispatch import plan_dispatch
+from planner.dispatch_options import SolveOptions
+from sandbox.futures import expected_future
+from sandbox.scenario import roll_out
+
+REPLAN_S = 3600
+HINDSIGHT = SolveOptions(gap=0.01, explain=False)
+
+
+@dataclass(frozen=True)
+class DayResult:
+    """A day's KPIs by name and the log that they come from (None for the twin's)."""
+
+    kpis: dict[str, float]
+    log: PlantLog | None
+
+
+def emulated(pack: SitePack, start: datetime, seed: int) -> Any:
+    """The site's emulated plant in this process. Its watchdog needs no wall time here."""
+    module = pack.site.plant.emulator
+    if module is None or not module.startswith("scenarios."):
+        raise InputError(f"site {pack.site.id} has no emulated plant of this installation")
+    plant = importlib.import_module(f"{module}.plant").EmulatedPlant
+    return plant(pack.site, pack.folder / "data", start, seed, watchdog_s=float("inf"))
+
+
+def minute_log(plant: Any) -> PlantLog:
+    """The plant's own log, warm-up included, as arrays."""
+    frame = plant.log.frame(60, warm_up=True)
+    return PlantLog(frame.times, dict(frame.columns))
+
+
+def day_kpis(pack: SitePack, log: PlantLog, start: datetime, end: datetime) -> dict[str, float]:
+    """KPIs of start..end by the one KPI code, from the plant's log alone."""
+    return log_kpis(pack.site, pack.carbon, log.between(start, end), row_before(log, start))
+
+
+def baseline_day(folder: Path, start: datetime, hours: float, seed: int) -> DayResult:
+    """The plant left to its own law."""
+    pack, _ = load_context(folder)
+    plant = emulated(pack, start, seed)
+    plant.advance(hours * 3600)
+    log = minute_log(plant)
+    return DayResult(day_kpis(pack, log, start, start + timedelta(hours=hours)), log)
+
+
+def true_forecasts(plant: Any, forecasts: tuple[Forecast, ...], start: datetime,
+                   steps: int, step_s: int) -> tuple[Forecast, ...]:  # fmt: skip
+    """The same forecasts with the values that will come and no error."""
+    return tuple(
+        f.model_copy(
+            update={
+                "values": tuple(plant.truth(f.signal, start, steps, step_s).tolist()),
+                "error_paths": tuple((0.0,) * len(p) for p in f.error_paths[:1]),
+                "method": "truth",
+            }
+        )
+        for f in forecasts
+    )
+
+
+def foresight_days(
+    folder: Path, start: datetime, hours: float, seed: int, intent: Intent
+) -> dict[str, DayResult]:
+    """Both hindsight references over one stretch: keys `twin` and `plant`."""
+    pack, context = load_context(folder)
+    plant = emulated(pack, start, seed)
+    reader = DirectReader(plant)
+    feed = TelemetryFeed(pack.site, pack.telemetry())
+    epoch, seq = plant.claim("hindsight"), 0
+    results: dict[str, DayResult] = {}
+    last: Plan | None = None
+    end = start + timedelta(hours=hours)
+    step = pack.site.step_s
+    while plant.time < end:
+        image = reader.read()
+        feed.update(reader, image.time)
+        ahead = max((end - image.time).total_seconds(), 24 * 3600)
+        steps = int(ahead // step)
+        snapshot = build_snapshot(context, image, feed, steps)
+        true = true_forecasts(plant, snapshot.forecasts, image.time, steps, step)
+        snapshot = snapshot.model_copy(update={"forecasts": true})
+        plan = plan_dispatch(
+            pack.site, context.twin, snapshot, intent, margin=MARGINS[0], incumbent=last,
+            options=HINDSIGHT,
+        )  # fmt: skip
+        last = plan if plan.status.usable else last
+        if not results and plan.status.usable:
+            results["twin"] = DayResult(_in_twin(context, snapshot, plan, hours), None)
+        for _ in range(REPLAN_S // step):
+            seq += 1
+            plant.write(epoch, seq, _commands(pack, last, plant.time, step))
+            plant.advance(step)
+    log = minute_log(plant)
+    results["plant"] = DayResult(day_kpis(pack, log, start, end), log)
+    return results
+
+
+def _commands(pack: SitePack, plan: Plan | None, now: datetime, step: int) -> list[LeasedSetpoint]:
+    if plan is None:
+        return []
+    k = int((now - plan.start).total_seconds() // step)
+    return [
+        LeasedSetpoint(point=p, value=v[k], ttl_s=2.0 * step)
+        for p, v in plan.setpoints.items()
+        if k < len(v)
+    ]
+
+
+def _in_twin(context: Any, snapshot: Any, plan: Plan, hours: float) -> dict[str, float]:
+    future = expected_future(context.twin, snapshot)
+    steps = int(hours * 3600 // snapshot.step_s)
+    traces = roll_out(context.twin, snapshot, future, plan.setpoints).traces
+    cut = {name: values[0, :steps] for name, values in traces.items()}
+    initial = {k: r.value for k, r in snapshot.readings.items() if r.value is not None}
+    table = kpi_table(context.site, cut, snapshot.prices, snapshot.step_s, initial, snapshot.as_of)
+    return {name: float(value) for name, value in table.items()}
+
+
+def captured_share(
+    copilot: Mapping[str, float], baseline: Mapping[str, float], best: Mapping[str, float]
+) -> float:
+    """Share of the best's settled saving over the baseline that the copilot got; NaN without one."""
+    possible = baseline["settled_cost"] - best["settled_cost"]
+    got = baseline["settled_cost"] - copilot["settled_cost"]
+    return got / possible if abs(possible) > 1e-9 else float(np.nan)
+
+
+def prices_of(pack: SitePack, log: PlantLog) -> Any:
+    """Prices along a log."""
+    return log_prices(pack.site, pack.carbon, log)
