@@ -4,6 +4,7 @@ from graph.intent import Objective
 from planner.intent.clause import Clause
 from planner.intent.lexicon import Item, K
 from planner.intent.subjects import kind_of
+from planner.intent.times import When
 from planner.intent.wish import Context, Ranked, Wish, quantity
 
 _REFERENCES = (K.QUANTITY, K.OBJECTIVE, K.SUBJECT, K.SIGNAL)
@@ -26,7 +27,7 @@ def parse_order(clause: Clause, context: Context) -> Wish | None:
     if len(compare) > 1 or not left or ((compare or prefer) and not right and not first):
         return None
     clause.take(
-        K.MORE_IMPORTANT, K.LESS_IMPORTANT, K.PREFER, K.FIRST, K.THEN, K.MINIMISE, K.MAXIMISE
+        K.LOW, K.MORE_IMPORTANT, K.LESS_IMPORTANT, K.PREFER, K.FIRST, K.THEN, K.MINIMISE, K.MAXIMISE
     )
     if prefer:
         clause.take(K.ABOVE)
@@ -39,7 +40,7 @@ def parse_order(clause: Clause, context: Context) -> Wish | None:
     )
     return Wish(
         objectives=objectives, order=named, compared=bool(right), foremost=first and not right,
-        horizon=when if when.window != type(when.window)() else None,
+        horizon=when if when != When() else None,
         questions=when.questions, notes=when.notes,
     )  # fmt: skip
 
@@ -105,7 +106,7 @@ def parse_objective(clause: Clause, context: Context) -> Wish | None:
         )
     return Wish(
         objectives=objectives, order=tuple(o.quantity for o in objectives),
-        foremost=first, follows=clause.has(K.THEN), horizon=when if when.end or when.start else None,
+        foremost=first, follows=clause.has(K.THEN), horizon=when if when != When() else None,
         questions=questions, notes=when.notes,
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Clauses with numbers: bands, one-sided bounds, caps on import and export, totals."""
 
 from graph.intent import Band, TotalLimit
-from planner.intent.bounds import Bound, read_bound
+from planner.intent.bounds import DIRECTIONS, Bound, read_bound
 from planner.intent.clause import Clause
 from planner.intent.lexicon import K
 from planner.intent.quantities import Unit, currency_matches, to_unit
@@ -9,12 +9,14 @@ from planner.intent.subjects import CONTROLLED, kind_of, named_assets
 from planner.intent.targets import find_target
 from planner.intent.vocabulary import asset_name
 from planner.intent.wish import Context, Wish, quote
+from planner.intent.words import unit_sign
 
 
 def parse_bound(clause: Clause, context: Context) -> Wish | None:
     """A clause that has a number: what it bounds and how strictly."""
     amounts = [i.value for i in clause.all(K.NUMBER, K.RANGE)]
-    if not amounts or clause.has(K.WEIGHT):
+    aim = clause.has(K.MINIMISE, K.MAXIMISE, K.OBJECTIVE, K.WEIGHT)
+    if not amounts or (aim and not clause.has(*DIRECTIONS, K.RANGE)):
         return None
     doubts = [a.doubt for a in amounts if a.doubt]
     if doubts:
@@ -111,4 +113,4 @@ def _unit_note(said: Unit, unit: str, clause: Clause, context: Context) -> tuple
     if said.name and said.name != "degree":
         return ()
     how = "degrees" if said.name else "numbers without a unit"
-    return (f"{how} in {quote(clause, context)} are read as {unit}",)
+    return (f"{how} in {quote(clause, context)} are read as {unit_sign(unit)}",)

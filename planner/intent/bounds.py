@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 from planner.intent.clause import Clause
 from planner.intent.lexicon import Item, K
-from planner.intent.quantities import NO_UNIT, Amount, Unit
+from planner.intent.quantities import NO_UNIT, Amount, Unit, to_unit
+from planner.intent.site_limits import reachable
+from planner.intent.subjects import named_assets, signals_of
+from planner.intent.vocabulary import asset_name
 from planner.intent.wish import Context, quote
+from planner.intent.words import number, unit_sign
 
 DEFAULT_CHANCE = 0.95
-_DIRECTIONS = (K.AT_LEAST, K.AT_MOST, K.ABOVE, K.BELOW)
+DIRECTIONS = (K.AT_LEAST, K.AT_MOST, K.ABOVE, K.BELOW)
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ def read_bound(clause: Clause, context: Context) -> tuple[Bound | None, str]:
     if question:
         return None, f"{question} in {quote(clause, context)}?"
     amounts = clause.all(K.NUMBER, K.RANGE)
-    directions = clause.all(*_DIRECTIONS)
+    directions = clause.all(*DIRECTIONS)
     low: float | None = None
     high: float | None = None
     unit = next((a.value.unit for a in amounts if a.value.unit.name), NO_UNIT)
@@ -37,8 +41,12 @@ def read_bound(clause: Clause, context: Context) -> tuple[Bound | None, str]:
             return None, ""
         clause.take(K.NOT, K.OUTSIDE) if clause.has(K.OUTSIDE) and clause.has(K.NOT) else None
         low, high = amounts[0].value.low, amounts[0].value.high
-    elif amounts and len(amounts) == len(directions) and all(a.kind is K.NUMBER for a in amounts):
-        sides = _sides(clause, directions)
+    elif (
+        amounts
+        and len(amounts) == len(_distinct(directions))
+        and all(a.kind is K.NUMBER for a in amounts)
+    ):
+        sides = _sides(clause, _distinct(directions))
         if sides is None:
             return None, ""
         for side, item in zip(sides, amounts, strict=True):
@@ -49,7 +57,7 @@ def read_bound(clause: Clause, context: Context) -> tuple[Bound | None, str]:
         return None, _exactly(clause, context, amounts[0].value)
     else:
         return None, ""
-    clause.take(K.NUMBER, K.RANGE, *_DIRECTIONS)
+    clause.take(K.NUMBER, K.RANGE, *DIRECTIONS)
     return Bound(low, high, unit, strength, chance), ""
 
 
@@ -57,13 +65,41 @@ def _exactly(clause: Clause, context: Context, amount: Amount) -> str:
     """`keep it at 20` names no band; which one is meant is not ours to guess."""
     clause.take(K.NUMBER, K.SUBJECT, K.SIGNAL, K.ATTRIBUTE, K.TIME, K.HARD, K.SOFT, K.IMPORT)
     number = f"{amount.low:g}"
-    unit = f" {amount.unit.name}" if amount.unit.name else ""
+    unit = f" {unit_sign(amount.unit.name)}" if amount.unit.name else ""
     what = "" if amount.unit.name else f"{number} of what: °C, % or kW? And "
     which = "" if clause.has(K.SUBJECT, K.SIGNAL, K.IMPORT) else "what is meant by it, and "
     if any(s.value == () for s in clause.all(K.SUBJECT)):
         which = "what is “it”, and "
-    text = f"In {quote(clause, context)}: {which}{what}which band? "
+    beyond = _beyond(clause, context, amount)
+    text = f"In {quote(clause, context)}: {beyond}{which}{what}which band? "
+    if beyond:
+        return text.strip()
     return f"{text}Write e.g. at least {number}{unit}, or {number}{unit} ± 1."
+
+
+def _beyond(clause: Clause, context: Context, amount: Amount) -> str:
+    """Names the range where the value cannot be reached at all."""
+    assets = named_assets(clause.all(K.SUBJECT))
+    if not assets or not amount.unit.name:
+        return ""
+    signals, question = signals_of(context.site, assets, "", amount.unit)
+    if question:
+        return ""
+    unit = context.site.signal(signals[0]).unit
+    low, high = reachable(context.site, signals[0])
+    if low <= to_unit(amount.low, amount.unit, unit) <= high:
+        return ""
+    name = asset_name(context.site, assets[0])
+    return f"the {name} can only be between {number(low)} and {number(high)} {unit_sign(unit)}; "
+
+
+def _distinct(directions: list[Item]) -> list[Item]:
+    """Directions without repetition: `limit the import to at most 40 kW` says one thing twice."""
+    kept: list[Item] = []
+    for item in directions:
+        if not (kept and kept[-1].kind is item.kind is K.AT_MOST):
+            kept.append(item)
+    return kept
 
 
 def _sides(clause: Clause, directions: list[Item]) -> list[str] | None:
@@ -71,11 +107,13 @@ def _sides(clause: Clause, directions: list[Item]) -> list[str] | None:
     sides: list[str] = []
     negated = used = 0
     for item in clause.items:
+        if item.kind in DIRECTIONS and item not in directions:
+            continue
         if item.kind is K.NOT:
             negated += 1
         elif item.kind is K.OR and used:
             negated = 1  # never below 20 or above 24: the `never` holds for both
-        elif item.kind in _DIRECTIONS:
+        elif item.kind in DIRECTIONS:
             low = item.kind in (K.AT_LEAST, K.ABOVE)
             if negated > 1 or (negated and item.kind in (K.AT_LEAST, K.AT_MOST)):
                 return None

@@ -8,7 +8,7 @@ from graph.site import Site
 from planner.intent.aims import parse_objective, parse_order
 from planner.intent.bands import parse_bound
 from planner.intent.clause import Clause, split
-from planner.intent.horizon import Horizon, choose_horizon
+from planner.intent.horizon import choose_horizon
 from planner.intent.items import read_items
 from planner.intent.lexicon import Item, K
 from planner.intent.moments import Now
@@ -17,6 +17,7 @@ from planner.intent.restate import constraint_words, restate
 from planner.intent.site_limits import contradictions, outside, within_site
 from planner.intent.suggestions import not_understood
 from planner.intent.switching import parse_off, parse_starts
+from planner.intent.times import condensed
 from planner.intent.tokens import MAX_CHARACTERS
 from planner.intent.wish import Context, Wish, quote
 
@@ -85,16 +86,18 @@ def _with(context: Context, wish: Wish) -> Context:
     """Add a wish; a window that stood alone goes to the constraints of the wish before it."""
     last = context.before[-1] if context.before else None
     alone = wish.horizon and not wish.objectives and not wish.constraints
-    if alone and last and last.constraints and wish.horizon and not wish.horizon.until:
-        if all(c.window == Window() for c in last.constraints):
-            window = wish.horizon.window
-            moved = tuple(c.model_copy(update={"window": window}) for c in last.constraints)
-            joined = replace(
-                last, constraints=moved, notes=last.notes + wish.notes,
-                questions=last.questions + wish.questions,
-            )  # fmt: skip
-            return replace(context, before=(*context.before[:-1], joined))
-    return replace(context, before=(*context.before, wish))
+    held = last.constraints if last else ()
+    free = bool(held) and all(c.window == Window() for c in held)
+    if last is None or wish.horizon is None or not alone or not free or wish.horizon.until:
+        return replace(context, before=(*context.before, wish))
+    window = wish.horizon.window
+    joined = replace(
+        last,
+        constraints=tuple(c.model_copy(update={"window": window}) for c in held),
+        notes=last.notes + wish.notes,
+        questions=last.questions + wish.questions,
+    )
+    return replace(context, before=(*context.before[:-1], joined))
 
 
 def _read_clause(clause: Clause, context: Context) -> tuple[Wish, list[Item]]:
@@ -132,7 +135,8 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
     questions = [q for w in wishes for q in w.questions]
     notes = [n for w in wishes for n in w.notes]
     constraints: list[Constraint] = []
-    for constraint in (c for w in wishes for c in w.constraints):
+    for said_so in (c for w in wishes for c in w.constraints):
+        constraint = said_so.model_copy(update={"window": condensed(said_so.window, context.now)})
         cut, said, asked = within_site(constraint, site)
         constraints.append(cut)
         notes.extend(said)
@@ -157,14 +161,14 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
     return Reading(
         text=context.text,
         intent=intent,
-        restatement=restate(intent, site) if intent else _so_far(constraints, context, horizon),
+        restatement=restate(intent, site) if intent else _so_far(constraints, context),
         not_understood=left,
         questions=tuple(dict.fromkeys(questions)),
         assumptions=tuple(dict.fromkeys((*notes, *horizon.notes))),
     )
 
 
-def _so_far(constraints: list[Constraint], context: Context, horizon: Horizon) -> str:
+def _so_far(constraints: list[Constraint], context: Context) -> str:
     """What is clear already, while questions are open."""
     parts = [o.text.strip() for w in context.before for o in w.objectives]
     parts += [constraint_words(c, context.site) for c in constraints]

@@ -31,6 +31,8 @@ def choose_horizon(wishes: Sequence[Wish], constraints: Sequence[Constraint], no
     if len(ends) > 1:
         ask = "Two ends of the plan are named: which one holds?"
         return Horizon(now.instant, max(ends), questions=(ask,))
+    if not ends and any(s.questions for s in said):
+        return Horizon(now.instant, now.instant + DEFAULT)
     if not ends:
         return _default(said, constraints, now)
     return _named(said, ends.pop(), now)

@@ -57,9 +57,14 @@ def _item(
         return kind, *amount
     for n in range(min(_LONGEST, len(tokens) - i), 0, -1):
         found = known.get(tuple(t.text for t in tokens[i : i + n]))
-        if found:
+        if found and not _or_before_a_number(tokens, i, n):
             return *found, i + n
     return _mark(tokens[i]), tokens[i].text, i + 1
+
+
+def _or_before_a_number(tokens: list[Token], i: int, n: int) -> bool:
+    """`20 % or above` is a bound of the 20; in `below 20 or above 90` the `or` joins two."""
+    return n > 1 and tokens[i].text == "or" and bool(_number(tokens, i + n))
 
 
 def _mark(token: Token) -> K:

@@ -112,7 +112,8 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
     (K.AT_LEAST, None, "at least|no less than|not less than|no fewer than|no lower than|"
      "not lower than|no colder than|no cooler than|minimum|minimum of|a minimum of|min|>=|≥|"
      "at a minimum|or more|or above|or higher|or warmer"),
-    (K.AT_MOST, None, "at most|no more than|not more than|no higher than|not higher than|"
+    (K.AT_MOST, None, "at most|limit|cap|restrict|no more than|not more than|no higher than|"
+     "not higher than|"
      "no warmer than|no hotter than|maximum|maximum of|a maximum of|max|<=|≤|up to|not exceeding|"
      "without exceeding|capped at|cap at|limited to|limit to|at the most|or less|"
      "or below|or lower|or fewer|or cooler|a budget of|budget of"),
@@ -164,7 +165,7 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "letting|lets|allow|allowing|go|goes|going|drop|drops|dropping|fall|falls|falling|sink|rise|"
      "rises|rising|climb|get|gets|getting|its|their|me|us|need|needs|will|may|there|from|into|"
      "within|have|has|having|all|both|each|every|any|always within|hi|hello|thanks|thank|"
-     "band|range|degrees of|our own|operation|during|limit|goal|objective|target|aim|"
+     "band|range|degrees of|our own|operation|during|goal|objective|target|aim|"
      "ever|i'd|we'd|this|than|possible|value|values|amount|total|overall"),
 )  # fmt: skip
 

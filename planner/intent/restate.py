@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 
 from graph.intent import Band, Constraint, Intent, KeepOff, Objective, StartLimit, TotalLimit
 from graph.site import Site
 from planner.intent.quantities import Unit
 from planner.intent.ranking import assets_of
-from planner.intent.subjects import signals_of
+from planner.intent.subjects import kind_of, signals_of
 from planner.intent.vocabulary import asset_name
 from planner.intent.words import instant, number, unit_sign, window_words
 
@@ -22,7 +23,7 @@ _TOTALS = {"cost": "spend at most {}", "energy": "use at most {} from the grid",
 
 
 def restate(intent: Intent, site: Site) -> str:
-    """The intent in plain words: horizon in local time, objectives, constraints with hard or soft."""
+    """The intent in plain words, in local time; each constraint says whether it is hard or soft."""
     aims = _objectives(intent.objectives, intent.lexicographic)
     parts = [aims, *(constraint_words(c, site) for c in intent.constraints)]
     parts += _importance(intent, site)
@@ -95,7 +96,7 @@ def _flow(band: Band, site: Site) -> str:
     if band.minimum is None and band.maximum is not None and band.maximum >= 0:
         return f"import at most {number(band.maximum)} kW from the grid"
     if band.maximum is None and band.minimum is not None and band.minimum <= 0:
-        return f"export at most {number(-band.minimum)} kW to the grid"
+        return f"export at most {number(0.0 - band.minimum)} kW to the grid"
     return ""
 
 
@@ -107,7 +108,7 @@ def _names(band: Band, site: Site) -> list[str]:
         dimension = {"degC": "temperature", "kW": "power", "%": "ratio", "percent": "ratio"}
         unit = Unit("percent" if band.unit == "%" else band.unit, dimension.get(band.unit, ""))
         found, question = signals_of(site, (asset,), "", unit)
-        signed = unit.dimension == "power"
+        signed = unit.dimension == "power" and kind_of(site, asset) != "heat_pump"
         plain = not question and found == (signal,) and not signed
         names.append(f"the {asset_name(site, asset)}" if plain else signal)
     return names
@@ -119,4 +120,4 @@ def _importance(intent: Intent, site: Site) -> list[str]:
     for index in intent.priority:
         order.update(dict.fromkeys(assets_of(intent.constraints[index])[:1]))
     names = [asset_name(site, a) for a in order]
-    return [f"the {a} comes before the {b}" for a, b in zip(names, names[1:], strict=False)]
+    return [f"the {a} ahead of the {b}" for a, b in pairwise(names)]

@@ -12,7 +12,7 @@ Checked = tuple[Constraint, tuple[str, ...], tuple[str, ...]]
 
 
 def within_site(constraint: Constraint, site: Site) -> Checked:
-    """The constraint cut to the site's limits, what was cut, and questions where nothing is left."""
+    """The constraint cut to the site's limits, what was cut, and questions if nothing is left."""
     match constraint:
         case Band():
             return _band(constraint, site)
@@ -35,7 +35,7 @@ def _band(band: Band, site: Site) -> Checked:
         first, last = reachable(site, signal)
         name = asset_name(site, signal.split(".", 1)[0])
         if (low is not None and low > last) or (high is not None and high < first):
-            reach = f"{number(first)} to {number(last)} {unit}"
+            reach = f"{number(first)} and {number(last)} {unit}"
             return band, (), (f"The {name} ({signal}) can only be between {reach}: what is meant?",)
         least, most = limits(site, signal)
         if low is not None and least is not None and low < least:

@@ -5,7 +5,7 @@ import difflib
 from graph.intent import NotUnderstood
 from graph.site import Site
 from planner.intent.clause import Clause
-from planner.intent.lexicon import Item, K, phrases
+from planner.intent.lexicon import Item, K, Phrase, phrases
 from planner.intent.vocabulary import site_phrases
 
 _EXAMPLES = (
@@ -49,7 +49,12 @@ def _entry(text: str, run: list[Item], site: Site) -> NotUnderstood:
     return NotUnderstood(text=text[start:end], start=start, end=end, why=why, suggestion=suggestion)
 
 
+def _content() -> list[Phrase]:
+    """Phrases that carry meaning."""
+    return [p for p, (kind, _) in phrases().items() if kind not in (K.FILLER, K.BREAK)]
+
+
 def _close(word: str, site: Site) -> str:
-    known = [" ".join(p) for p in (*site_phrases(site), *phrases()) if len(" ".join(p)) > 3]
-    found = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.75)
+    known = [" ".join(p) for p in (*site_phrases(site), *_content()) if len(" ".join(p)) > 3]
+    found = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.8)
     return found[0] if found else ""

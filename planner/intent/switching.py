@@ -36,7 +36,8 @@ def parse_starts(clause: Clause, context: Context) -> Wish | None:
         return Wish(questions=(question,))
     soft = bool(clause.take(K.SOFT))
     clause.take(K.STARTS, K.TIMES, K.NUMBER, K.HARD, K.USE)
-    notes = () if clause.take(K.PER_DAY) else (f"“{said}” is read as starts a day",)
+    daily = clause.take(K.PER_DAY) or not maximum
+    notes = () if daily else (f"“{said}” is read as starts a day",)
     when = clause.when()
     limit = StartLimit(point=point, maximum=maximum, hard=not soft, window=when.window, text=said)
     return Wish(

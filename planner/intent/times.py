@@ -80,10 +80,14 @@ def combine(spans: list[When]) -> When:
 def _until(tokens: list[Token], i: int, now: Now) -> Found:
     n = said(tokens, i, "until", "till", "til", "up until", "lasting until")
     found = read_moment(tokens, i + n, now) if n else None
-    if found is None:
+    if found:
+        return replace(_end(found[0], now), until=True), found[1]
+    span = _days(tokens, i + n, now) if n else None
+    if span is None or span[0].start is None:
         return None
-    end = _end(found[0], now)
-    return replace(end, until=True), found[1]
+    begin = span[0].start
+    note = f"until then is read as until {begin.astimezone(now.zone):%a %d %b %H:%M}"
+    return When(end=begin, until=True, notes=(*span[0].notes, note)), span[1]
 
 
 def _end(moment: Moment, now: Now, after: datetime | None = None) -> When:
@@ -399,3 +403,18 @@ def next_hours(daily: tuple[str, str], now: Now) -> tuple[datetime, datetime]:
         if end > now.instant:
             return wall_to_utc(day, first, now)[0], end
     raise AssertionError("tomorrow's hours end after now")
+
+
+def condensed(window: Window, now: Now) -> Window:
+    """One day with hours is one absolute span: tomorrow from 14:00 to 16:00."""
+    if not (window.start and window.end and window.daily_from and window.daily_to) or window.days:
+        return window
+    start, end = (t.astimezone(now.zone) for t in (window.start, window.end))
+    one_day = start.hour == start.minute == 0 and end.date() == start.date() + timedelta(days=1)
+    first, last = (int(t[:2]) * 60 + int(t[3:]) for t in (window.daily_from, window.daily_to))
+    if not one_day or end.hour or end.minute or first >= last:
+        return window
+    return Window(
+        start=wall_to_utc(start.date(), first * 60, now)[0],
+        end=wall_to_utc(start.date(), last * 60, now)[0],
+    )

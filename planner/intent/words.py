@@ -14,7 +14,7 @@ _ALL = {"mon": "Mondays", "tue": "Tuesdays", "wed": "Wednesdays", "thu": "Thursd
 
 def number(value: float) -> str:
     """The shortest decimal that reads back as the same number."""
-    return np.format_float_positional(value, trim="-")
+    return np.format_float_positional(value + 0.0, trim="-")
 
 
 def unit_sign(unit: str) -> str:
