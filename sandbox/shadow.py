@@ -54,14 +54,14 @@ def evaluate(
     modelled = frozenset(traces[0])
     checks = site_checks(site, snapshot, modelled)
     checks += intent_checks(site, snapshot, intent, modelled)
-    tables = [_kpis(site, snapshot, futures, t) for t in traces]
+    tables = [kpis_of(site, snapshot, futures, t) for t in traces]
     excess = [[c.excess(t) for c in checks] for t in traces]
     outcomes = tuple(
         Outcome(
             source=name,
-            kpis={k: _estimate(v, _unit(site, k)) for k, v in tables[i].items()},
-            violations=_violations(checks, excess[i], excess[0]),
-            traces=_bands(site, twin, snapshot, traces[i]),
+            kpis=estimates(site, tables[i]),
+            violations=violations(checks, excess[i], excess[0]),
+            traces=bands(site, twin, snapshot, traces[i]),
             cvar_cost=cvar(tables[i]["settled_cost"]),
         )
         for i, name in enumerate(plans)
@@ -74,11 +74,12 @@ def evaluate(
         horizon_steps=snapshot.horizon_steps,
         step_s=snapshot.step_s,
         outcomes=outcomes,
-        kpi_delta={
-            k: _estimate(tables[chosen][k] - tables[0][k], _unit(site, k)) for k in tables[0]
-        },
+        kpi_delta=estimates(site, {k: v - tables[0][k] for k, v in tables[chosen].items()}),
         candidate=candidates[0].source,
         runner_up=runner_up.source if runner_up else None,
+        probability_better=float(
+            (tables[chosen]["settled_cost"] < tables[0]["settled_cost"]).mean()
+        ),
         passed=passed,
         reasons=reasons,
     )
@@ -103,9 +104,10 @@ def _line_up(candidates: Sequence[Plan], runner_up: Plan | None) -> dict[str, Pl
     return plans
 
 
-def _kpis(
+def kpis_of(
     site: Site, snapshot: Snapshot, futures: Futures, traces: Mapping[str, Array]
 ) -> dict[str, Array]:
+    """KPIs (n,) of traces (n, N), each future settled from its own initial state."""
     # Settlement starts from each future's own state, or the estimate's error would be sold.
     names = snapshot.estimate.names
     initial: dict[str, Array | float] = {}
@@ -120,14 +122,19 @@ def _kpis(
     return kpi_table(site, traces, snapshot.prices, snapshot.step_s, given, snapshot.as_of)
 
 
-def _unit(site: Site, kpi: str) -> str:
-    unit = KPI_UNITS[kpi]
-    return site.currency if unit == "money" else unit
-
-
-def _estimate(values: Array, unit: str) -> Estimate:
-    low, high = np.quantile(values, (0.05, 0.95))
-    return Estimate(mean=float(values.mean()), low=float(low), high=float(high), unit=unit)
+def estimates(site: Site, table: Mapping[str, Array]) -> dict[str, Estimate]:
+    """Mean and 90 % interval over futures of each KPI, in the site's currency where it is money."""
+    found = {}
+    for name, values in table.items():
+        unit = KPI_UNITS[name]
+        low, high = np.quantile(values, (0.05, 0.95))
+        found[name] = Estimate(
+            mean=float(values.mean()),
+            low=float(low),
+            high=float(high),
+            unit=site.currency if unit == "money" else unit,
+        )
+    return found
 
 
 def cvar(cost: Array) -> float:
@@ -143,9 +150,10 @@ def clopper_pearson_upper(failures: int, n: int, confidence: float = CONFIDENCE)
     return 1.0 if failures >= n else float(betaincinv(failures + 1, n - failures, confidence))
 
 
-def _violations(
+def violations(
     checks: Sequence[Check], excess: Sequence[Array], baseline: Sequence[Array]
 ) -> tuple[Violation, ...]:
+    """How often each check is broken, beside how often doing nothing breaks it."""
     found = []
     for check, mine, other in zip(checks, excess, baseline, strict=True):
         broken = int((mine > check.tolerance).sum())
@@ -192,9 +200,10 @@ def _judge(
     return True, (f"{hard} hard and {len(checks) - hard} soft constraints kept in {n} futures",)
 
 
-def _bands(
+def bands(
     site: Site, twin: HubTwin, snapshot: Snapshot, traces: Mapping[str, Array]
 ) -> tuple[BandTrace, ...]:
+    """Quantiles of the main signals over futures."""
     layout = twin.layout
     main = (
         f"{layout.grid.id}.power_kw", f"{layout.heat_pump.id}.power_kw",
