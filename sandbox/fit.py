@@ -12,7 +12,6 @@ import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from graph.telemetry import Frame
 from sandbox.energy_hub import HubTwin
 from sandbox.fit_data import FitData, frame_digest, prepare
 from sandbox.fit_parts import Part, fit_auxiliary, fit_battery, fit_cop
+from sandbox.fit_report import fit_table
 from sandbox.fit_thermal import WARM_UP_H, Windows, fit_thermal
 from sandbox.hub_layout import hub_layout
 from sandbox.parameters import (
@@ -34,7 +34,7 @@ from sandbox.parameters import (
     save_parameters,
     spaces_of,
 )
-from sandbox.validation import innovations, skill_table, table_text, verdict
+from sandbox.validation import innovations, skill_table, verdict
 
 Array = NDArray[np.float64]
 DAY_H = 24.0
@@ -174,19 +174,6 @@ def fit_site(folder: Path) -> tuple[HubParameters, Path]:
     return parameters, path
 
 
-def report_text(parameters: HubParameters) -> str:
-    """What a person reads after a fit: parameters with their spread, skill, verdict."""
-    std = np.sqrt(np.diag(np.asarray(parameters.covariance)))
-    lines = [f"{'parameter':28s} {'value':>10s}   spread"]
-    rows: Any = zip(parameters.names, parameters.values, parameters.spaces, std, strict=True)
-    for name, value, space, spread in rows:
-        shown = f"x/÷ {np.exp(spread):.3f}" if space == "log" else f"± {spread:.3g}"
-        lines.append(f"{name:28s} {value:10.4g}   {shown}")
-    word = "fit for control" if parameters.fit_for_control else "NOT fit for control"
-    reasons = "; ".join(parameters.report.get("reasons", []))
-    return "\n".join([*lines, "", table_text(parameters.report["skill"]), f"{word}: {reasons}"])
-
-
 def main(arguments: list[str]) -> int:
     """Command line: 0 fit for control, 1 not, 2 wrong input."""
     if len(arguments) != 1:
@@ -197,7 +184,7 @@ def main(arguments: list[str]) -> int:
     except PilothouseError as error:
         print(error, file=sys.stderr)
         return 2
-    print(report_text(parameters))
+    print(fit_table(parameters))
     print(f"written to {path}")
     return 0 if parameters.fit_for_control else 1
 

@@ -147,14 +147,3 @@ def direct_residuals(twin: HubTwin, columns: Any) -> dict[str, Array]:
             columns[f"{battery}.power_kw"] - columns[layout.battery_point]
         ),
     }
-
-
-def table_text(table: list[dict[str, Any]]) -> str:
-    """The skill table for people."""
-    lines = [f"{'RMSE':24s} {'h':>4s} {'twin':>8s} {'persist.':>8s} {'seasonal':>8s} {'bias':>8s}"]
-    lines += [
-        f"{r['signal']:24s} {r['horizon_h']:4g} {r['twin']:8.3f} {r['persistence']:8.3f} "
-        f"{r['seasonal']:8.3f} {r['bias']:8.3f}"
-        for r in table
-    ]
-    return "\n".join(lines)

@@ -11,8 +11,9 @@ from graph.errors import InputError
 from graph.sitepack import load_site
 from graph.telemetry import Frame
 from sandbox.energy_hub import HubTwin
-from sandbox.fit import FitOptions, fit, main, report_text
+from sandbox.fit import FitOptions, fit, main
 from sandbox.fit_data import bridge, prepare
+from sandbox.fit_report import fit_table
 from sandbox.parameters import HubParameters, first_guess, initial_parameters, load_parameters
 from sandbox.validation import direct_residuals, verdict
 
@@ -91,7 +92,7 @@ def test_the_held_back_days_are_predicted_better_than_by_persistence(fitted: Hub
     )
     assert rows["battery.soc_pct", 24.0]["twin"] < 1.0
     assert fitted.prediction_rmse("tank.temp_degc")[24.0] == rows["tank.temp_degc", 24.0]["twin"]
-    assert "fit for control" in report_text(fitted)
+    assert "fit for control" in fit_table(fitted)
 
 
 def test_the_manifest_names_data_weeks_code_and_verdict(fitted: HubParameters) -> None:
@@ -127,7 +128,7 @@ def test_a_twin_worse_than_persistence_is_not_called_fit() -> None:
     noise = shuffled | {"tank.temp_degc": 44 + np.zeros(len(FRAME))}
     bad = fit(SITE, Frame(FRAME.start, 900, noise), OPTIONS)
     assert not bad.fit_for_control
-    assert "NOT fit for control" in report_text(bad)
+    assert "NOT fit for control" in fit_table(bad)
 
 
 def test_too_little_or_empty_telemetry_is_an_error_that_says_so() -> None:
