@@ -5,13 +5,14 @@ The watcher knows the limits from the configuration only and judges each command
 
 import math
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from graph.plant import Readings, WriteResult
-from graph.proposal import Guardrail, PointSchedule, Rollout, Stage
+from graph.proposal import Guardrail, PointSchedule, Rollout, Stage, StandingAuthorisation
 from graph.signals import Owner, PointState, Quality, Reading
 from safety.gate import core
 from safety.gate.commands import Refusal, Release, Step, Write
@@ -38,28 +39,49 @@ CONFIG = GateConfig(
     has_watchdog=True,
     stepped=True,
 )  # fmt: skip
-VALUES = {
-    BATTERY: st.floats(-40, 40, allow_nan=False),
-    PUMP: st.sampled_from([0.0, 0.0, 2.0, 4.0, 9.0, 12.0, 15.0]),
-    ZONE: st.floats(14, 28, allow_nan=False),
+LEVELS = {
+    BATTERY: (-29.0, -8.0, 0.0, 8.0, 20.0),
+    PUMP: (0.0, 0.0, 4.0, 9.0, 12.0),
+    ZONE: (17.0, 20.5, 21.0, 24.0),
 }
+WILD = {BATTERY: (-31.0, 400.0), PUMP: (2.0, 13.0), ZONE: (5.0, 26.5)}
+ANYTHING = StandingAuthorisation(
+    points=dict.fromkeys(POINTS, (-1000.0, 1000.0)),
+    until=T0 + timedelta(days=400),
+    max_risk="high",
+    max_bundles=1000,
+)
 point_names = st.sampled_from(POINTS)
 
 
 @st.composite
 def schedules(draw, point):
-    count = draw(st.integers(1, 4))
-    gaps = draw(st.lists(st.sampled_from([300.0, 900.0, 1800.0]), min_size=count, max_size=count))
-    times = tuple(sum(gaps[:k]) for k in range(count))
-    values = tuple(draw(VALUES[point]) for _ in range(count))
-    if draw(st.integers(0, 9)) == 0:
-        values = (math.nan, *values[1:])  # past the types, as a bug elsewhere could do it
-    unit = CONFIG.by_point[point].unit
+    """Mostly what a planner would send; at times a step too far, too soon, or no number at all."""
+    gaps = draw(
+        st.lists(st.sampled_from([900.0, 900.0, 900.0, 1200.0, 1200.0, 1800.0, 300.0]), max_size=5)
+    )
+    times = (0.0, *accumulate(gaps))
+    values = [draw(st.sampled_from(LEVELS[point])) for _ in times]
+    trouble = draw(st.integers(0, 19))
+    if trouble == 0:
+        values[0] = draw(st.sampled_from((*WILD[point], math.nan)))
     good = PointSchedule(
-        point=point, unit=unit, t=times, value=(0.0,) * count, from_value=0.0, min=-99, max=99,
-        ttl_s=draw(st.sampled_from([120.0, 600.0, 7200.0])),
+        point=point, unit=CONFIG.by_point[point].unit, t=times, value=(0.0,) * len(times),
+        from_value=0.0, min=-999, max=999, ttl_s=draw(st.sampled_from([7200.0, 600.0, 120.0])),
     )  # fmt: skip
-    return good.model_copy(update={"value": values})
+    return good.model_copy(update={"value": tuple(values)})
+
+
+ORDER = {
+    "data": st.data(),
+    "names": st.sets(point_names, min_size=1),
+    "canary": st.booleans(),
+    "hours": st.sampled_from([4, 4, 4, 1, 1, 0]),
+    "rail": st.booleans(),
+    "follow_up": st.booleans(),
+    "prepared": st.sampled_from([True, True, True, False]),
+    "then": st.integers(0, 40),
+}
 
 
 class GateAndPlant(RuleBasedStateMachine):
@@ -154,36 +176,51 @@ class GateAndPlant(RuleBasedStateMachine):
             self.advance(seconds)
             self.cycle()
 
-    @rule(data=st.data(), names=st.sets(point_names, min_size=1), canary=st.booleans(),
-          hours=st.integers(0, 4), rail=st.booleans(), follow_up=st.booleans())  # fmt: skip
-    def an_order_comes(self, data, names, canary, hours, rail, follow_up):
+    @initialize(**ORDER)
+    def the_day_begins_with_an_order(self, **drawn):
+        self.an_order_comes(**drawn)
+
+    @rule(**ORDER)
+    def an_order_comes(self, data, names, canary, hours, rail, follow_up, prepared, then):
+        if prepared:
+            self.somebody_clears_the_way()
         names = sorted(names)
         self.seq += 1
         stages = [Stage(name="full", points=tuple(names), duration_s=3600)]
         if canary:
             stages.insert(0, Stage(name="canary", points=(names[0],), duration_s=300))
         guardrail = Guardrail(name="soc", kind="range", signal="soc", minimum=20, for_s=60)
-        rails = (guardrail,) if rail else ()
         engaged = self.state.engaged
-        under = engaged.order.proposal_digest if follow_up and engaged else None
-        self.take(
-            core.engage(
-                self.state,
-                CONFIG,
-                Order(
-                    proposal_digest=f"sha256:{self.seq}", seq=self.seq, nonce=str(self.seq),
-                    not_before=self.now, expires=self.now + timedelta(hours=hours),
-                    schedule=tuple(data.draw(schedules(n)) for n in names),
-                    rollout=Rollout(stages=tuple(stages), guardrails=rails), under=under,
-                ),
-                self.image(),
-            )
+        order = Order(
+            proposal_digest=f"sha256:{self.seq}", seq=self.seq, nonce=str(self.seq),
+            not_before=self.now, expires=self.now + timedelta(hours=hours),
+            schedule=tuple(data.draw(schedules(n)) for n in names),
+            rollout=Rollout(stages=tuple(stages), guardrails=(guardrail,) if rail else ()),
+            under=engaged.order.proposal_digest if follow_up and engaged else None,
+            standing=ANYTHING,
         )  # fmt: skip
+        self.take(core.engage(self.state, CONFIG, order, self.image()))
+        for _ in range(then):
+            self.cycle()
+            self.check()
+            self.advance(60)
+
+    def somebody_clears_the_way(self):
+        """What a careful person does before an order: faults mended, holds ended, mode set."""
+        self.soc, self.quality, self.alive, self.refusing = 50.0, Quality.GOOD, True, ""
+        for point in [p for p in POINTS if self.owner[p] is Owner.OPERATOR]:
+            self.go_local(point)
+        while self.overrides:
+            self.a_person_hands_back_at_the_gate()
+        self.cycle()
+        self.advance(61)
+        self.cycle()
+        self.take(core.set_mode(self.state, CONFIG, Mode.AUTO, self.image()))
 
     @rule(point=point_names, data=st.data())
     def a_person_takes_a_point(self, point, data):
         self.owner[point] = Owner.OPERATOR
-        self.applied[point] = data.draw(st.sampled_from([0.0, 5.0, 17.0]))
+        self.applied[point] = data.draw(st.sampled_from(LEVELS[point]))
         self.lease.pop(point, None)
         self.last_write.pop(point, None)
 
@@ -196,6 +233,7 @@ class GateAndPlant(RuleBasedStateMachine):
     @rule(point=point_names)
     def a_person_overrides_at_the_gate(self, point):
         self.overrides.add(point)
+        self.take(core.look(self.state, CONFIG, self.image()))
         self.take(core.operator_hold(self.state, CONFIG, point, self.now, by="ann"))
 
     @precondition(lambda self: self.overrides)
@@ -227,22 +265,27 @@ class GateAndPlant(RuleBasedStateMachine):
     def the_plant_refuses(self, reason):
         self.refusing = reason
 
+    @precondition(lambda self: self.state.engaged)
     @rule(mode=st.sampled_from([*Mode, Mode.AUTO, Mode.APPROVE]),
           loop=st.sampled_from([None, "hp", "zone"]))  # fmt: skip
     def a_mode_is_set(self, mode, loop):
         self.take(core.set_mode(self.state, CONFIG, mode, self.image(), loop=loop))
 
+    @precondition(lambda self: self.state.engaged)
     @rule()
     def somebody_aborts(self):
+        self.take(core.look(self.state, CONFIG, self.image()))
         self.take(core.abort(self.state, self.now))
         assert Owner.REMOTE not in self.mine().values()
 
+    @precondition(lambda self: self.state.engaged)
     @rule()
     def everything_goes_local(self):
         self.take(core.all_local(self.state, CONFIG, self.image()))
         assert Owner.REMOTE not in self.mine().values()
         assert set(self.state.modes.values()) == {Mode.OFF}
 
+    @precondition(lambda self: self.state.engaged)
     @rule()
     def the_gate_restarts(self):
         text = self.state.model_dump_json()
@@ -254,20 +297,17 @@ class GateAndPlant(RuleBasedStateMachine):
         return {p: o for p, o in self.owner.items() if p in self.last_write}
 
     @invariant()
-    def without_an_order_the_gate_holds_nothing(self):
+    def check(self):
         """After a trip everything is back within the very cycle that found it."""
         if self.state.engaged is None:
             assert not self.state.owned
             assert Owner.REMOTE not in self.mine().values()
-
-    @invariant()
-    def what_the_gate_counts_as_its_own_nobody_else_holds(self):
         assert not set(self.state.owned) & set(self.state.holds)
 
 
 GateAndPlant.TestCase.settings = settings(
-    max_examples=120,
-    stateful_step_count=30,
+    max_examples=250,
+    stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

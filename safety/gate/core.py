@@ -20,6 +20,7 @@ from safety.gate.modes import (
     all_local,
     claimed,
     hand_back,
+    look,
     lost_contact,
     operator_hold,
     restarted,
@@ -43,7 +44,7 @@ from safety.gate.writes import due_writes
 __all__ = [
     "Alarm", "Refusal", "Release", "Report", "Step", "Write",
     "abort", "all_local", "claimed", "cycle", "engage", "hand_back", "initial_state",
-    "lost_contact", "operator_hold", "phase", "restarted", "set_mode", "settle",
+    "look", "lost_contact", "operator_hold", "phase", "restarted", "set_mode", "settle",
 ]  # fmt: skip
 
 

@@ -5,9 +5,10 @@ from datetime import datetime
 from graph.plant import Readings
 from graph.signals import Owner
 from safety.gate.admission import loops_of
-from safety.gate.commands import Alarm, Command, Refusal, Release, Report, Step
+from safety.gate.commands import Alarm, Refusal, Release, Report, Step
 from safety.gate.config import GateConfig
 from safety.gate.ending import end_order
+from safety.gate.observe import observe
 from safety.gate.state import (
     Ending,
     GateState,
@@ -20,8 +21,16 @@ from safety.gate.state import (
 )
 
 
+def look(state: GateState, config: GateConfig, readings: Readings) -> Step:
+    """Take in who has each point just now. Come here first: a point that a person took since the
+    last cycle is then not released by `abort` or `operator_hold`.
+    """
+    seen = observe(state, config, readings)
+    return Step(seen.state, seen.commands)
+
+
 def abort(state: GateState, now: datetime, *, reason: str = "aborted", by: str = "") -> Step:
-    """Roll back the order in force, if there is one."""
+    """Roll back the order in force, if there is one. `look` first."""
     return end_order(state, "rolled_back", reason, now, by=by)
 
 
@@ -30,6 +39,7 @@ def all_local(state: GateState, config: GateConfig, readings: Readings, *, by: s
 
     Points that a person holds are left with them. Only an explicit `set_mode` leaves OFF.
     """
+    state, seen, _ = observe(state, config, readings)
     state, commands = end_order(state, "rolled_back", "all_local", readings.time, by=by)
     remote = tuple(
         p.point
@@ -54,7 +64,7 @@ def all_local(state: GateState, config: GateConfig, readings: Readings, *, by: s
     report = Report(
         kind="mode", at=readings.time, detail={"loops": list(config.loops), "mode": "off", "by": by}
     )
-    return Step(state, (*commands, report))
+    return Step(state, (*seen, *commands, report))
 
 
 def set_mode(
@@ -79,12 +89,13 @@ def set_mode(
     if mode is Mode.AUTO and not (config.has_watchdog and readings.watchdog_healthy):
         hint = "use APPROVE, or clear the plant's watchdog"
         return Refusal("no_watchdog", "AUTO needs a plant with a healthy watchdog", hint, state)
+    state, commands, _ = observe(state, config, readings)
     state = evolve(state, modes={**state.modes, **dict.fromkeys(loops, mode)})
-    commands: tuple[Command, ...] = ()
     if not mode.writes and state.engaged:
         touched = set(loops_of(config, state.engaged.order))
         if touched.intersection(loops):
-            state, commands = end_order(state, "rolled_back", "mode", readings.time, by=by)
+            state, said = end_order(state, "rolled_back", "mode", readings.time, by=by)
+            commands += said
     detail = {"loops": list(loops), "mode": mode.value, "by": by}
     return Step(state, (*commands, Report(kind="mode", at=readings.time, detail=detail)))
 
@@ -99,7 +110,7 @@ def operator_hold(
     until: datetime | None = None,
 ) -> Step | Refusal:
     """Put `point` into a person's hands: given back if it is the gate's, and not written again
-    until it is handed back or `until` has passed.
+    until it is handed back or `until` has passed. `look` first.
     """
     if point not in config.by_point:
         return Refusal("unknown_point", f"{point} is not in the gate's configuration", "", state)

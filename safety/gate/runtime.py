@@ -116,6 +116,7 @@ class Gate:
         """Carry out one of the core's functions on the present image."""
         with self._lock:
             readings = self._read()
+            self._carry_out(core.look(self._state, self.config, readings), readings)
             result = decide(readings)
             if isinstance(result, Refusal):
                 self._carry_out(Step(result.state, result.commands), readings)
