@@ -7,7 +7,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -307,6 +307,7 @@ class GateAndPlant(RuleBasedStateMachine):
 
 GateAndPlant.TestCase.settings = settings(
     max_examples=250,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # a shrink takes minutes
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -103,6 +103,8 @@ def next_track(
     }  # fmt: skip
     if value != track.written:
         changes["before"] = readings.points[point.point].applied
+    if point.zero_or_above is not None and (track.written == 0) != (value == 0):
+        changes["changed_at"] = now  # after a ramp it goes off later than it was told to
     if track.written <= 0 < value:
         starts = starts_on(config, track, now) + 1
         if point.max_starts_per_day is not None and starts > point.max_starts_per_day:
