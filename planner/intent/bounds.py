@@ -12,6 +12,7 @@ from planner.intent.wish import Context, quote
 from planner.intent.words import number, unit_sign
 
 DEFAULT_CHANCE = 0.95
+_WAYS = (K.IMPORT, K.EXPORT, K.CHARGE, K.DISCHARGE)
 DIRECTIONS = (K.AT_LEAST, K.AT_MOST, K.ABOVE, K.BELOW)
 
 
@@ -58,6 +59,10 @@ def read_bound(clause: Clause, context: Context) -> tuple[Bound | None, str]:
     else:
         return None, ""
     clause.take(K.NUMBER, K.RANGE, *DIRECTIONS)
+    plain = clause.has(K.ABOVE, K.BELOW) and not clause.has(K.NOT, K.HARD)
+    if plain and clause.has(K.LET, K.MOVE):
+        clause.take(K.SUBJECT, K.SIGNAL, K.ATTRIBUTE, K.TIME, *_WAYS)
+        return None, f"{quote(clause, context)} sounds like a permission: what must hold?"
     return Bound(low, high, unit, strength, chance), ""
 
 

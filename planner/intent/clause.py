@@ -13,7 +13,7 @@ _TOPIC = {
     K.SUBJECT, K.SIGNAL, K.ATTRIBUTE, K.CHARGE, K.DISCHARGE, K.IMPORT, K.EXPORT, K.HARD, K.SOFT,
 }  # fmt: skip
 # Items that may stand anywhere in a wish without changing it.
-LIGHT = (K.FILLER, K.KEEP, K.THEN)
+LIGHT = (K.FILLER, K.KEEP, K.THEN, K.LET, K.MOVE)
 
 
 @dataclass
@@ -90,7 +90,7 @@ def _close(clauses: list[Clause], items: list[Item], opener: str) -> None:
 def _complete(current: list[Item], item: Item) -> bool:
     kinds = {i.kind for i in current}
     if item.kind is K.THEN:
-        return bool(kinds - {K.FILLER})
+        return item.value is None and bool(kinds - {K.FILLER})
     objective = K.OBJECTIVE in kinds or (
         K.QUANTITY in kinds and bool(kinds & {K.MINIMISE, K.MAXIMISE})
     )
@@ -109,7 +109,11 @@ def _joins_subjects(before: list[Item], after: list[Item], mark: Item) -> bool:
     if left[-1].kind not in (K.SUBJECT, K.SIGNAL) or right[0].kind not in (K.SUBJECT, K.SIGNAL):
         return False
     ends = len(right) == 1 or right[1].kind in (K.BREAK, K.TIME, K.OFF)
-    return ends or not any(i.kind in _HEADS for i in left)
+    # `don't run A` is a wish of its own; `never let A` waits for what A must not do.
+    heads = {i.kind for i in left} & set(_HEADS)
+    if any(i.kind is K.LET for i in left):
+        heads.discard(K.NOT)
+    return ends or not heads
 
 
 def _join_halves(clauses: list[Clause]) -> list[Clause]:

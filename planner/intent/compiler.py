@@ -8,10 +8,10 @@ from graph.site import Site
 from planner.intent.aims import parse_objective, parse_order
 from planner.intent.bands import parse_bound
 from planner.intent.clause import Clause, split
-from planner.intent.horizon import choose_horizon
+from planner.intent.horizon import Horizon, choose_horizon
 from planner.intent.items import read_items
 from planner.intent.lexicon import Item, K
-from planner.intent.moments import Now
+from planner.intent.moments import WEEKDAYS, Now
 from planner.intent.ranking import rank
 from planner.intent.restate import constraint_words, restate
 from planner.intent.site_limits import contradictions, outside, within_site
@@ -149,7 +149,12 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
         for c in constraints
         if not horizon.questions and outside(c, horizon.start, horizon.end)
     ]
-    if not ranking.objectives:
+    notes += [
+        f"“{c.text.strip()}” does not apply: no such day lies in the planned time"
+        for c in constraints
+        if c.window.days and not _a_day_of(c, horizon, site)
+    ]
+    if not any(w.objectives for w in wishes):
         questions.append(NO_OBJECTIVE)
     intent = None
     if not questions:
@@ -166,6 +171,13 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
         questions=tuple(dict.fromkeys(questions)),
         assumptions=tuple(dict.fromkeys((*notes, *horizon.notes))),
     )
+
+
+def _a_day_of(constraint: Constraint, horizon: Horizon, site: Site) -> bool:
+    day = horizon.start.astimezone(site.zone_info).date()
+    last = horizon.end.astimezone(site.zone_info).date()
+    count = min((last - day).days + 1, 7)
+    return any(WEEKDAYS[(day.weekday() + k) % 7] in constraint.window.days for k in range(count))
 
 
 def _so_far(constraints: list[Constraint], context: Context) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from graph.site import Site
@@ -85,7 +86,8 @@ def _chance(tokens: list[Token], i: int) -> tuple[float, int] | None:
         return None
     unit = said(tokens, j + 1, "%", "percent", "per cent")
     tail = said(tokens, j + 1 + unit, *_OF) if unit else 0
-    return (tokens[j].value / 100.0, j + 1 + unit + tail) if tail else None
+    share = float(Decimal(repr(tokens[j].value)) / 100)  # 38.3 % is 0.383 exactly
+    return (share, j + 1 + unit + tail) if tail else None
 
 
 def _amount(tokens: list[Token], i: int) -> tuple[Amount, int] | None:

@@ -49,6 +49,8 @@ class K(StrEnum):
     PREFER = "prefer"
     TIME = "time"
     BREAK = "break"  # between clauses
+    LET = "let"  # let, allow, may: a permission unless a `not` goes with it
+    MOVE = "move"  # drop, rise, go
     FILLER = "filler"
     OR = "or"
     UNKNOWN = "unknown"
@@ -70,8 +72,7 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
     (K.MINIMISE, None, "minimise|minimize|minimising|minimizing|minimal|reduce|reducing|cut|"
      "cutting|lower|lowering|decrease|save|saving|least|lowest|as little|as few|as low as possible|"
      "keep down|bring down"),
-    (K.MAXIMISE, None, "maximise|maximize|maximising|maximizing|improve|best|most|highest|"
-     "as much as possible"),
+    (K.MAXIMISE, None, "maximise|maximize|maximising|maximizing|improve|best|most|highest"),
     (K.OBJECTIVE, "cost", "as cheap as possible|as cheaply as possible|cheapest|cheaply|"
      "as inexpensive as possible|save money|for as little money as possible"),
     (K.OBJECTIVE, "emissions", "as green as possible|as clean as possible|greenest|"
@@ -127,7 +128,8 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "in any case|guarantee|guaranteed|guaranteeing|under all circumstances|all the time|"
      "under any circumstances|shall|mandatory"),
     (K.SOFT, None, "if possible|preferably|ideally|should|try|try to|soft|where possible|"
-     "when possible|as far as possible|about|around|roughly|approximately|mostly|usually"),
+     "when possible|as far as possible|as much as possible|about|"
+     "around|roughly|approximately|mostly|usually"),
     (K.STARTS, None, "start|starts|starting|started|switch on|switch ons|switched on|cycles|"
      "heat pump starts|starts up|start ups|startups|compressor starts"),
     (K.TIMES, None, "times|time"),
@@ -150,7 +152,8 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
     (K.FIRST, None, "first|first of all|most important|top priority|highest priority|above all|"
      "comes first|come first|has priority|takes priority|have priority|take priority|"
      "is most important|most importantly"),
-    (K.THEN, None, "then|after that|second|secondly|afterwards|next|only then|third"),
+    (K.THEN, None, "then|after that|afterwards|next|only then"),
+    (K.THEN, "rank", "second|secondly|third|thirdly"),
     (K.MORE_IMPORTANT, None, "more important than|matters more than|matter more than|"
      "takes priority over|has priority over|take priority over|have priority over|"
      "goes before|comes before|come before|before|rather than|ahead of|outranks"),
@@ -160,10 +163,12 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
     (K.BREAK, None, "and|but|while|whilst|with|plus|also|as well as|subject to|provided|"
      "provided that|such that|so that|as long as|however|though|although|yet"),
     (K.OR, None, "or|nor"),
+    (K.LET, None, "let|letting|lets|allow|allowing|allowed|permit|permitted|may|can|could|might"),
+    (K.MOVE, None, "go|goes|going|drop|drops|dropping|fall|falls|falling|sink|sinks|rise|rises|"
+     "rising|climb|climbs|get|gets|getting|move|moves"),
     (K.FILLER, None, "the|a|an|of|in|on|at|please|to|is|are|be|been|being|we|i|you|want|wants|"
-     "would|like|could|can|my|our|your|that|so|just|for|by|as|make|makes|sure|ensure|ensuring|let|"
-     "letting|lets|allow|allowing|go|goes|going|drop|drops|dropping|fall|falls|falling|sink|rise|"
-     "rises|rising|climb|get|gets|getting|its|their|me|us|need|needs|will|may|there|from|into|"
+     "would|like|my|our|your|that|so|just|for|by|as|make|makes|sure|ensure|ensuring|"
+     "its|their|me|us|need|needs|will|there|from|into|turn|turned|switch|shut|"
      "within|have|has|having|all|both|each|every|any|always within|hi|hello|thanks|thank|"
      "band|range|degrees of|our own|operation|during|goal|objective|target|aim|"
      "ever|i'd|we'd|this|than|possible|value|values|amount|total|overall"),

@@ -6,6 +6,7 @@ from graph.units import same_dimension
 from planner.intent.lexicon import Item, K
 from planner.intent.quantities import Unit
 from planner.intent.vocabulary import asset_name
+from planner.intent.words import unit_sign
 
 CONTROLLED = ("grid_connection", "battery", "heat_pump", "buffer_tank", "zone")
 _PREFIX = {"temp": "temp_", "soc": "soc_", "power": "power_", "heat": "heat_", "setpoint": "set"}
@@ -72,12 +73,14 @@ def _fits(spec: SignalSpec, unit: Unit) -> bool:
 def _which(site: Site, asset: str, attribute: str, unit: Unit) -> str:
     name = asset_name(site, asset)
     specs = [s for s in site.signals if s.asset == asset and s.role is not Role.SETPOINT]
-    options = " or ".join(f"{_IN_WORDS.get(s.id.split('.')[1], s.id)} ({s.unit})" for s in specs)
+    options = " or ".join(
+        f"{_IN_WORDS.get(s.id.split('.')[1], s.id)} ({unit_sign(s.unit)})" for s in specs
+    )
     if unit.dimension == "none" and not attribute:
         return f"What of the {name} is meant: {options}? Write the unit with the number."
-    said = f" in {unit.name}" if unit.name else ""
-    wanted = f"{attribute}{said}".strip()
-    return f"The {name} has no signal for {wanted}: it has {options}. Which is meant?"
+    wanted = f"has no {attribute} that is" if attribute else "is not"
+    sign = {"degree": "degrees", "": "that"}.get(unit.name, unit_sign(unit.name))
+    return f"The {name} {wanted} measured in {sign}: it has {options}. Which is meant?"
 
 
 def groups_with_temperature(site: Site) -> tuple[str, ...]:

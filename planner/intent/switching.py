@@ -97,7 +97,7 @@ def parse_off(clause: Clause, context: Context) -> Wish | None:
         return None
     points = {a: _switch(context.site, a) for a in assets}
     fixed = [asset_name(context.site, a) for a, p in points.items() if p is None]
-    clause.take(K.SUBJECT, K.SIGNAL, K.OFF, K.NOT, K.USE, K.HARD, K.STARTS)
+    clause.take(K.SUBJECT, K.SIGNAL, K.OFF, K.NOT, K.USE, K.HARD, K.OR)
     soft = bool(clause.take(K.SOFT)) or any(i.value == "soft" for i in nots)
     when, notes = _once(clause, context.now)
     if fixed:
