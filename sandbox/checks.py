@@ -40,8 +40,12 @@ class Check:
     excess: Callable[[Traces], Array]
 
 
-def site_checks(site: Site, snapshot: Snapshot, modelled: frozenset[str]) -> list[Check]:
+def site_checks(
+    site: Site, snapshot: Snapshot, modelled: frozenset[str], checked_steps: int | None = None
+) -> list[Check]:
     """The site's own limits and its limits on starts: always hard.
+
+    checked_steps: only the horizon's first so many steps count; None means all.
 
     Raises:
         InputError: a limit on a signal that the twin does not model cannot be checked.
@@ -57,7 +61,7 @@ def site_checks(site: Site, snapshot: Snapshot, modelled: frozenset[str]) -> lis
             if value is not None:
                 tighter = max if side == "min" else min
                 bounds[limit.signal, side] = tighter(bounds.get((limit.signal, side), value), value)
-    mask = np.ones(snapshot.horizon_steps, dtype=bool)
+    mask = first_steps(snapshot, checked_steps)
     checks = [
         _bound(site, f"site:{signal}:{side}", signal, side, value, mask, True, 0.0)
         for (signal, side), value in bounds.items()
@@ -70,12 +74,14 @@ def site_checks(site: Site, snapshot: Snapshot, modelled: frozenset[str]) -> lis
 
 
 def intent_checks(
-    site: Site, snapshot: Snapshot, intent: Intent, modelled: frozenset[str]
-) -> list[Check]:
-    """The intent's constraints, inside the intent's own span."""
+    site: Site, snapshot: Snapshot, intent: Intent, modelled: frozenset[str],
+    checked_steps: int | None = None,
+) -> list[Check]:  # fmt: skip
+    """The intent's constraints, inside the intent's own span and the first `checked_steps`."""
     start, step_s, steps = snapshot.as_of, snapshot.step_s, snapshot.horizon_steps
     zone = site.zone_info
     span = window_mask(_span(intent), start, step_s, steps, zone)
+    span &= first_steps(snapshot, checked_steps)
     checks: list[Check] = []
     for i, item in enumerate(intent.constraints):
         mask = span & window_mask(item.window, start, step_s, steps, zone)
@@ -89,6 +95,12 @@ def intent_checks(
         else:
             checks.append(_keep_off(site, name, item, mask))
     return checks
+
+
+def first_steps(snapshot: Snapshot, checked_steps: int | None) -> NDArray[np.bool_]:
+    """Mask (N,) of the steps that count."""
+    steps = snapshot.horizon_steps
+    return np.arange(steps) < (steps if checked_steps is None else checked_steps)
 
 
 def signal_label(site: Site, signal: str) -> str:

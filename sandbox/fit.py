@@ -34,7 +34,7 @@ from sandbox.parameters import (
     save_parameters,
     spaces_of,
 )
-from sandbox.validation import innovations, skill_table, verdict
+from sandbox.validation import coverage, innovations, skill_table, verdict
 
 Array = NDArray[np.float64]
 DAY_H = 24.0
@@ -138,6 +138,7 @@ def _with_report(
                 "fit_for_control": good,
                 "reasons": list(reasons),
                 "skill": table,
+                "coverage_90": coverage(twin, data, split),
                 "windows": len(windows.rows),
                 "part_rmse": {"+".join(p.names[:1]): p.rmse for p in parts},
                 **noise,

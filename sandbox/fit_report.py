@@ -18,7 +18,10 @@ def fit_table(parameters: HubParameters) -> str:
     word = "fit for control" if parameters.fit_for_control else "NOT fit for control"
     reasons = "; ".join(parameters.report.get("reasons", []))
     skill = _skill_table(parameters.report.get("skill", []))
-    return "\n".join([*lines, "", skill, f"{word}: {reasons}"])
+    shares = parameters.report.get("coverage_90", {})
+    covered = ", ".join(f"{signal} {share:.0%}" for signal, share in shares.items())
+    said = f"held-back samples inside the 90 % band of the parameters alone: {covered}"
+    return "\n".join([*lines, "", skill, said, f"{word}: {reasons}"])
 
 
 def _skill_table(table: list[dict[str, Any]]) -> str:

@@ -41,8 +41,12 @@ def evaluate(
     n: int,
     seed: int,
     runner_up: Plan | None = None,
+    checked_steps: int | None = None,
 ) -> ShadowResult:
     """Try `candidates` (the first is the one proposed) and `runner_up` against doing nothing.
+
+    checked_steps: constraints count in the first so many steps only, which is honest where the
+    plan is made anew before they are over; KPIs and traces always cover the whole horizon.
 
     Raises:
         RefusedError: a plan's solve is not usable.
@@ -52,8 +56,8 @@ def evaluate(
     futures = sample_futures(twin, snapshot, n, seed)
     traces = roll_out_plans(twin, snapshot, futures, list(plans.values()))
     modelled = frozenset(traces[0])
-    checks = site_checks(site, snapshot, modelled)
-    checks += intent_checks(site, snapshot, intent, modelled)
+    checks = site_checks(site, snapshot, modelled, checked_steps)
+    checks += intent_checks(site, snapshot, intent, modelled, checked_steps)
     tables = [kpis_of(site, snapshot, futures, t) for t in traces]
     excess = [[c.excess(t) for c in checks] for t in traces]
     outcomes = tuple(

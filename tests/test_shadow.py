@@ -184,6 +184,14 @@ def test_what_doing_nothing_breaks_as_well_is_not_held_against_the_plan() -> Non
     assert result.passed
 
 
+def test_only_the_steps_until_the_next_plan_may_be_checked_and_the_kpis_still_cover_all() -> None:
+    wanted = intent(rooms(hard=True, chance=None))
+    cold, soon = shadow(plan(hp=0.0), wanted), shadow(plan(hp=0.0), wanted, checked_steps=4)
+    assert not cold.passed
+    assert soon.passed
+    assert soon.kpi_delta == cold.kpi_delta
+
+
 def test_site_limits_and_starts_are_always_checked() -> None:
     result = shadow(plan(battery=30.0), intent(rooms()))
     ids = {v.id for v in result.outcomes[0].violations}
@@ -256,6 +264,7 @@ def test_bounds_and_tails_follow_their_definitions() -> None:
     assert cvar(np.arange(100.0)) == pytest.approx(97.0)
     result = shadow(plan(battery=0.0))
     chosen = next(o for o in result.outcomes if o.source == "test")
+    assert result.probability_better in {k / 60 for k in range(61)}
     assert chosen.cvar_cost >= chosen.kpis["settled_cost"].high
 
 
