@@ -1,0 +1,211 @@
+"""What a snapshot gives to the dispatch problem, checked and as arrays."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.assets import Battery, BufferTank, HeatPump
+from graph.errors import InputError
+from graph.signals import Quality
+from graph.site import Site
+from graph.snapshot import Snapshot
+from planner.hub_model import HubNumbers
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """The site's parts by their role in the hub."""
+
+    grid: str
+    batteries: tuple[Battery, ...]
+    pump: HeatPump | None
+    tank: BufferTank | None
+    zones: tuple[str, ...]
+    pvs: tuple[str, ...]
+    loads: tuple[str, ...]
+    weather: str | None
+
+
+@dataclass(frozen=True)
+class DispatchInputs:
+    """All numbers of one dispatch problem. Arrays of shape (N,) unless said otherwise.
+
+    Powers in kW, prices in currency a kWh, carbon in kg a kWh, temperatures in degC. `zone_state`
+    is (S,), `energy0` kWh by battery. `held[point]` is (N,) with NaN where nobody holds the point.
+    """
+
+    site: Site
+    snapshot: Snapshot
+    hub: HubNumbers
+    parts: Equipment
+    steps: int
+    hours: float
+    starts: tuple[datetime, ...]
+    import_price: Array
+    export_price: Array
+    carbon: Array
+    outdoor: Array
+    ghi: Array
+    pv: dict[str, Array]
+    load: dict[str, Array]
+    zone_state: Array
+    tank0: float
+    energy0: dict[str, float]
+    on0: bool
+    since_change_s: float
+    held: dict[str, Array]
+
+    @property
+    def mean_price(self) -> float:
+        """Mean import price over the horizon: the price of stored energy at its end."""
+        return float(np.mean(self.import_price))
+
+    def applied(self, point: str) -> float | None:
+        """The value in force at a setpoint, if its read-back is known."""
+        state = self.snapshot.points.get(point)
+        return None if state is None else state.applied
+
+
+def equipment(site: Site) -> Equipment:
+    """The parts of an energy hub.
+
+    Raises:
+        InputError: not one grid connection; more than one heat pump, tank or weather station; a
+            zone without heat pump and tank.
+    """
+    count = {k: len(site.of_kind(k)) for k in ("grid_connection", "heat_pump", "buffer_tank")}
+    if count["grid_connection"] != 1:
+        raise InputError(
+            f"site {site.id} has {count['grid_connection']} grid connections",
+            "the dispatch planner balances one grid connection a site",
+        )
+    if count["heat_pump"] > 1 or count["heat_pump"] != count["buffer_tank"]:
+        raise InputError(
+            f"site {site.id} has {count['heat_pump']} heat pumps and {count['buffer_tank']} tanks",
+            "the dispatch planner knows none, or one heat pump with its one tank",
+        )
+    pumps = [cast(HeatPump, a) for a in site.of_kind("heat_pump")]
+    zones = tuple(a.id for a in site.of_kind("zone"))
+    if zones and not pumps:
+        raise InputError(f"site {site.id} has heated zones and no heat pump", "declare both")
+    weather = site.of_kind("weather")
+    return Equipment(
+        grid=site.of_kind("grid_connection")[0].id,
+        batteries=tuple(cast(Battery, a) for a in site.of_kind("battery")),
+        pump=pumps[0] if pumps else None,
+        tank=cast(BufferTank, site.of_kind("buffer_tank")[0]) if pumps else None,
+        zones=zones,
+        pvs=tuple(a.id for a in site.of_kind("pv")),
+        loads=tuple(a.id for a in site.of_kind("load")),
+        weather=pumps[0].source if pumps else (weather[0].id if weather else None),
+    )
+
+
+def dispatch_inputs(site: Site, hub: HubNumbers, snapshot: Snapshot) -> DispatchInputs:
+    """Check the snapshot and lay it out.
+
+    Raises:
+        InputError: another step than the site's, a forecast or price series that is missing,
+            shorter than the horizon or not finite, a state that the estimate lacks.
+    """
+    parts, steps = equipment(site), snapshot.horizon_steps
+    if snapshot.step_s != site.step_s:
+        raise InputError(
+            f"the snapshot's step is {snapshot.step_s} s, the site's {site.step_s} s",
+            "take the snapshot on the site's step",
+        )
+    prices, weather = snapshot.prices, parts.weather
+    state = dict(zip(snapshot.estimate.names, snapshot.estimate.mean, strict=True))
+    nothing = np.zeros(steps)
+    return DispatchInputs(
+        site=site,
+        snapshot=snapshot,
+        hub=hub,
+        parts=parts,
+        steps=steps,
+        hours=site.step_s / 3600.0,
+        starts=tuple(snapshot.as_of + timedelta(seconds=site.step_s * k) for k in range(steps)),
+        import_price=_series("import price", prices.import_price, steps),
+        export_price=_series("export price", prices.export_price, steps),
+        carbon=_series("carbon intensity", prices.carbon_g_per_kwh, steps) / 1000.0,
+        outdoor=_forecast(snapshot, f"{weather}.temp_degc") if weather else nothing,
+        ghi=_forecast(snapshot, f"{weather}.ghi_w_m2") if weather else nothing,
+        pv={a: _forecast(snapshot, f"{a}.power_kw") for a in parts.pvs},
+        load={a: _forecast(snapshot, f"{a}.power_kw") for a in parts.loads},
+        zone_state=np.array(
+            [_state(state, n) for n in hub.zones.states] if hub.zones else [], dtype=float
+        ),
+        tank0=_state(state, f"{parts.tank.id}.temp") if parts.tank else 0.0,
+        energy0={
+            b.id: _state(state, f"{b.id}.soc_pct") / 100.0 * hub.batteries[b.id].capacity_kwh
+            for b in parts.batteries
+        },
+        on0=_running(snapshot, parts.pump),
+        since_change_s=_since_change(snapshot, parts.pump),
+        held=_held(site, snapshot),
+    )
+
+
+def _series(what: str, values: Any, steps: int) -> Array:
+    array = np.asarray(values, dtype=float)
+    if len(array) < steps:
+        raise InputError(
+            f"{what}: {len(array)} steps for a horizon of {steps}",
+            "shorten the horizon or extend the series",
+        )
+    bad = np.flatnonzero(~np.isfinite(array[:steps]))
+    if len(bad):
+        raise InputError(f"{what}: not a number at step {int(bad[0])}", "mend the series")
+    return array[:steps]
+
+
+def _forecast(snapshot: Snapshot, signal: str) -> Array:
+    try:
+        values = snapshot.forecast(signal).values
+    except KeyError:
+        raise InputError(f"the snapshot has no forecast of {signal}", "forecast it first") from None
+    return _series(f"forecast of {signal}", values, snapshot.horizon_steps)
+
+
+def _state(state: dict[str, float], name: str) -> float:
+    value = state.get(name)
+    if value is None or not np.isfinite(value):
+        raise InputError(f"the state estimate lacks {name}", f"it has: {', '.join(state)}")
+    return value
+
+
+def _running(snapshot: Snapshot, pump: HeatPump | None) -> bool:
+    """Whether the heat pump runs: by its measured power, else by its setpoint's read-back."""
+    if pump is None:
+        return False
+    half = 0.5 * pump.min_power_kw
+    reading = snapshot.readings.get(f"{pump.id}.power_kw")
+    if reading is not None and reading.value is not None and reading.quality is Quality.GOOD:
+        return reading.value > half
+    point = snapshot.points.get(f"{pump.id}.power_set_kw")
+    return point is not None and point.applied > half
+
+
+def _since_change(snapshot: Snapshot, pump: HeatPump | None) -> float:
+    """Seconds since the heat pump went on or off; infinite when nobody knows."""
+    changed = snapshot.last_change.get(f"{pump.id}.power_set_kw") if pump else None
+    return float("inf") if changed is None else (snapshot.as_of - changed).total_seconds()
+
+
+def _held(site: Site, snapshot: Snapshot) -> dict[str, Array]:
+    held: dict[str, Array] = {}
+    known = {s.id for s in site.setpoints}
+    for hold in snapshot.holds:
+        if hold.point not in known:
+            raise InputError(f"a hold on {hold.point}, which is no setpoint of {site.id}")
+        values = held.setdefault(hold.point, np.full(snapshot.horizon_steps, np.nan))
+        for k in range(snapshot.horizon_steps):
+            begin = snapshot.as_of + timedelta(seconds=site.step_s * k)
+            if hold.until is None or begin < hold.until:
+                values[k] = hold.value
+    return held
