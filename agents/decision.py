@@ -10,7 +10,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -46,7 +46,7 @@ from planner.dispatch_options import SolveOptions
 from planner.margins import Margins
 from safety.gate.order import Order
 from safety.policy import RuleSpec, rule_bands
-from safety.policy_input import Mode, PolicyInput
+from safety.policy_input import PolicyInput
 from sandbox.canary import run_canary
 from sandbox.energy_hub import HubTwin
 from sandbox.shadow import evaluate
@@ -57,9 +57,12 @@ Progress = Callable[[str, Mapping[str, Any]], None]
 # decision is planned once more with the wider ones. A third of a kelvin is what a thermostat and a
 # room sensor leave between them (EN 60751 class B); the wider set doubles it.
 MARGINS = (
-    Margins(comfort_k=0.3, soc_pct=1.0, import_kw=2.0),
-    Margins(comfort_k=0.6, soc_pct=2.0, import_kw=4.0),
+    Margins(comfort_k=0.3, tank_k=3.0, soc_pct=1.0, import_kw=2.0),
+    Margins(comfort_k=0.6, tank_k=6.0, soc_pct=2.0, import_kw=4.0),
 )
+# A proposal is good for as long as its constraints are proven, and at least for two hours: the plan
+# is made anew every hour, and one missed re-planning must not end it.
+LEAST_S = 7200
 # An intervention only asks whether the plan moves, so it is solved to a coarser gap.
 INTERVENTION = SolveOptions(gap=0.03, nodes=200, explain=False, rescue=False)
 
@@ -76,9 +79,6 @@ class World:
     twin: HubTwin
     policies: Mapping[str, str]
     rules: tuple[RuleSpec, ...]
-    mode: Mode = "approve"
-    watchdog: bool = True
-    remote_allowed: bool = True
 
 
 class Decision(Record):
@@ -108,6 +108,15 @@ class _Run:
         return Decision(outcome=outcome, reasons=reasons, reading=self.reading, **self.known)
 
 
+@dataclass(frozen=True)
+class _Trial:
+    """Candidates, what the sandbox found of them, and the run that made them."""
+
+    found: Candidates
+    shadow: ShadowResult
+    record: RunRecord
+
+
 def decide(
     world: World,
     snapshot: Snapshot,
@@ -127,10 +136,9 @@ def decide(
     if reading.intent is None:
         return run.end("needs_answer", *reading.questions)
     wanted = planning_intent(world, snapshot, reading.intent)
+    trial: _Trial | None = None
     for margin in MARGINS:
-        record = run_router(
-            dispatcher, world.site, world.twin, snapshot, wanted, margin=margin
-        )
+        record = run_router(dispatcher, world.site, world.twin, snapshot, wanted, margin=margin)
         _note(run, record)
         progress("agents", {"findings": len(record.findings), "plans": len(record.plans)})
         if record.verdict == "shed":
@@ -138,23 +146,44 @@ def decide(
         found = choose_candidates(record.plans + extra_plans)
         if found.best is None:
             return run.end("infeasible", *found.reasons)
-        shadow = _shadow(world, snapshot, reading.intent, found, futures, frame.seed)
+        shadow = evaluate(
+            world.site, world.twin, snapshot, reading.intent, [found.best], futures, frame.seed,
+            found.runner_up, least_steps(snapshot),
+        )  # fmt: skip
+        trial = _Trial(found, shadow, record)
         run.known["shadow"] = shadow
         progress("shadow", {"passed": shadow.passed, "candidate": shadow.candidate})
         if shadow.passed:
             break
-    else:
-        return run.end("not_proven", *shadow.reasons)
-    if shadow.probability_better < 0.5:
+    assert trial is not None
+    if not trial.shadow.passed:
+        trial = _second_choice(world, snapshot, reading.intent, trial, futures, frame.seed)
+        run.known["shadow"] = trial.shadow
+    if not trial.shadow.passed:
+        return run.end("not_proven", *trial.shadow.reasons)
+    if trial.shadow.probability_better < 0.5:
         return run.end("no_gain", "doing nothing is expected to be at least as good")
-    plan = found.by_source(shadow.candidate)
-    drafted = draft(world.site, snapshot, frame, reading, plan, shadow)
-    canary = run_canary(world.site, world.twin, snapshot, order_of(world, drafted), frame.seed)
+    plan = trial.found.by_source(trial.shadow.candidate)
+    frame = shortened(frame, snapshot, trial.shadow)
+    drafted = draft(world.site, snapshot, frame, reading, plan, trial.shadow)
+    canary = run_canary(world.site, world.twin, snapshot, order_of(drafted), frame.seed)
     run.known["canary"] = canary
     progress("canary", {"passed": canary.passed, "cycles": canary.cycles})
     if not canary.passed:
         return run.end("not_proven", *canary.reasons)
-    return _finish(world, snapshot, run, drafted, record, wanted, dispatcher, progress)
+    return _finish(world, snapshot, run, drafted, trial.record, wanted, dispatcher, progress)
+
+
+def least_steps(snapshot: Snapshot) -> int:
+    """The shortest stretch for which a plan must be proven."""
+    return min(snapshot.horizon_steps, LEAST_S // snapshot.step_s)
+
+
+def shortened(frame: ProposalFrame, snapshot: Snapshot, shadow: ShadowResult) -> ProposalFrame:
+    """The frame cut to the stretch in which the plan is proven."""
+    end = snapshot.as_of + timedelta(seconds=shadow.proven_steps * snapshot.step_s)
+    expires = min(frame.expires, end)
+    return frame.model_copy(update={"expires": expires, "decide_by": min(frame.decide_by, expires)})
 
 
 def planning_intent(world: World, snapshot: Snapshot, intent: Intent) -> Intent:
@@ -164,7 +193,7 @@ def planning_intent(world: World, snapshot: Snapshot, intent: Intent) -> Intent:
     return intent.model_copy(update={"constraints": (*intent.constraints, *bands)})
 
 
-def replan(twin: HubTwin, problem: Problem, plan: Plan) -> Plan:
+def plan_again(twin: HubTwin, problem: Problem, plan: Plan) -> Plan:
     """Plan a changed problem, starting from the pattern of `plan`."""
     site, snapshot, intent = problem
     return plan_dispatch(
@@ -181,22 +210,21 @@ def _note(run: _Run, record: RunRecord) -> None:
     )
 
 
-def _shadow(
-    world: World, snapshot: Snapshot, intent: Intent, found: Candidates, futures: int, seed: int
-) -> ShadowResult:
-    """Evaluate the candidates; if the first fails and the runner-up passes, that one is chosen."""
-    assert found.best is not None
-    others = found.runner_up
-    first = evaluate(
-        world.site, world.twin, snapshot, intent, [found.best], futures, seed, others
-    )
-    if first.passed or others is None:
-        return first
-    second = evaluate(world.site, world.twin, snapshot, intent, [others], futures, seed, found.best)
-    return second if second.passed else first
+def _second_choice(
+    world: World, snapshot: Snapshot, intent: Intent, trial: _Trial, futures: int, seed: int
+) -> _Trial:
+    """The runner-up in the candidate's place, on the same futures; as it was without one."""
+    found = trial.found
+    if found.runner_up is None or found.best is None:
+        return trial
+    shadow = evaluate(
+        world.site, world.twin, snapshot, intent, [found.runner_up], futures, seed, found.best,
+        least_steps(snapshot),
+    )  # fmt: skip
+    return replace(trial, shadow=shadow) if shadow.passed else trial
 
 
-def order_of(world: World, drafted: Draft) -> Order:
+def order_of(drafted: Draft) -> Order:
     """The draft as the gate would see it; unsigned, so only the sandbox's gate takes it."""
     frame = drafted.frame
     return Order(
@@ -220,7 +248,7 @@ def _finish(
     problem: Problem = (world.site, snapshot, wanted)
     plan, shadow, canary = drafted.plan, run.known["shadow"], run.known["canary"]
     seed = drafted.frame.seed
-    causal = explain(problem, world.twin, plan, partial(replan, world.twin), seed)
+    causal = explain(problem, world.twin, plan, partial(plan_again, world.twin), seed)
     flips = counterfactuals(world.site, world.twin, snapshot, plan, shadow, seed)
     progress("explanation", {"because": len(causal.because), "refuted": len(causal.refutations)})
     risk, rule = risk_of(world.site, shadow, fidelity_gaps(world.twin))
@@ -236,12 +264,12 @@ def _finish(
         risk=risk,
         because=causal.because,
         required_approvals=RequiredApprovals(roles=rule.roles, min_persons=rule.min_persons),
-        mode=world.mode,
+        mode=drafted.frame.mode,
         holds=tuple(h.point for h in snapshot.holds),
         starts_today=snapshot.starts_today,
         under=drafted.frame.under,
-        watchdog=world.watchdog,
-        remote_allowed=world.remote_allowed,
+        watchdog=snapshot.watchdog_healthy,
+        remote_allowed=snapshot.remote_allowed,
     )
     policy = check_policies(
         dispatcher, world.site, world.policies, parts, drafted.frame.not_before, world.rules

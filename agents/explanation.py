@@ -22,7 +22,7 @@ from graph.snapshot import Snapshot
 from sandbox.energy_hub import HubTwin
 from sandbox.futures import sample_futures
 from sandbox.scenario import roll_out_plans
-from sandbox.shadow import future_kpis
+from sandbox.shadow import kpis_of
 
 # Interventions are planned again one by one; four keep a decision inside its time.
 MAX_CLAIMS = 4
@@ -36,9 +36,7 @@ ASSUMPTIONS = (
 )
 
 
-def explain(
-    problem: Problem, twin: HubTwin, plan: Plan, replan: Replan, seed: int
-) -> Causal:
+def explain(problem: Problem, twin: HubTwin, plan: Plan, replan: Replan, seed: int) -> Causal:
     """The because-chain of `plan`, each claim tried by intervening on its cause."""
     because, refuted = check_claims(problem, plan, replan)
     site, snapshot, _ = problem
@@ -102,7 +100,7 @@ def part_effects(
     assets = sorted({p.split(".", 1)[0] for p in plan.setpoints})
     plans = [plan, *(without(plan, asset) for asset in assets)]
     traces = roll_out_plans(twin, snapshot, futures, plans)
-    whole, *parts = [future_kpis(site, snapshot, futures, t) for t in traces]
+    whole, *parts = [kpis_of(site, snapshot, futures, t) for t in traces]
     return [
         _effect(site, f"commanding {asset}", kpi, whole[kpi] - part[kpi])
         for asset, part in zip(assets, parts, strict=True)
@@ -148,7 +146,7 @@ def flips(site: Site, twin: HubTwin, snapshot: Snapshot, plan: Plan, seed: int) 
 
     def gain(share: float) -> float:
         scaled = scale_spread(snapshot, share)
-        costs = [future_kpis(site, scaled, futures, t)["settled_cost"] for t in (idle, mine)]
+        costs = [kpis_of(site, scaled, futures, t)["settled_cost"] for t in (idle, mine)]
         return float((costs[0] - costs[1]).mean())
 
     now, flat = gain(1.0), gain(0.0)

@@ -1,5 +1,6 @@
 """Turns what the agents and the sandbox found into the predicate that gets signed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ from graph.proposal import (
 from graph.record import Record, UtcTime
 from graph.site import RiskRule, Site
 from graph.snapshot import Snapshot
+from safety.policy_input import Mode
 
 
 class ProposalFrame(Record):
@@ -42,6 +44,7 @@ class ProposalFrame(Record):
     decide_by: UtcTime
     actor: str = "optimisation-agent"
     seed: int
+    mode: Mode = "approve"
     under: str | None = None
 
 
@@ -67,7 +70,7 @@ def draft(
     return Draft(
         frame=frame,
         plan=plan,
-        schedule=point_schedules(site, snapshot, reading, plan),
+        schedule=point_schedules(site, snapshot, reading, plan, valid_s),
         rollout=build_rollout(site, plan, outcome.traces, valid_s),
         void_if=build_void_guards(site, snapshot),
         revert_to=f"policy://{site.id}/baseline",
@@ -83,14 +86,17 @@ def outcome_of(shadow: ShadowResult, source: str) -> Outcome:
 
 
 def point_schedules(
-    site: Site, snapshot: Snapshot, reading: Reading, plan: Plan
+    site: Site, snapshot: Snapshot, reading: Reading, plan: Plan, valid_s: float
 ) -> tuple[PointSchedule, ...]:
-    """One trajectory a point, inside the narrowest range that site and intent allow."""
+    """One trajectory a point over the proposal's validity, inside the narrowest range that site and
+    intent allow.
+    """
+    steps = math.ceil(valid_s / plan.step_s)
     schedules = []
     for point in sorted(plan.setpoints):
         spec = site.signal(point)
         low, high = envelope(site, reading, point)
-        values = plan.setpoints[point]
+        values = plan.setpoints[point][:steps]
         t, kept = compress(values, plan.step_s)
         schedules.append(
             PointSchedule(

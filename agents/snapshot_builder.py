@@ -61,7 +61,8 @@ def build_snapshot(
             f"telemetry ends at {frame.end.isoformat()}, the plant says {as_of.isoformat()}",
             "the historian is late, or the recorded series does not reach this day",
         )
-    history = recent_history(site, frame)
+    history = recent_history(frame)
+    starts = _starts(site, feed, as_of)
     return Snapshot(
         site_id=site.id,
         site_digest=context.site_digest,
@@ -71,9 +72,11 @@ def build_snapshot(
         horizon_steps=horizon_steps,
         readings=image.values,
         points=image.points,
+        remote_allowed=image.remote_allowed,
+        watchdog_healthy=image.watchdog_healthy,
         holds=holds(image.points),
-        starts_today={p: n for p, (n, _) in _starts(site, feed, as_of).items()},
-        last_change={p: t for p, (_, t) in _starts(site, feed, as_of).items() if t is not None},
+        starts_today={p: n for p, (n, _) in starts.items()},
+        last_change={p: t for p, (_, t) in starts.items() if t is not None},
         prices=price_series(context, frame, as_of, horizon_steps),
         forecasts=forecasts or make_forecasts(site, frame, as_of, horizon_steps),
         estimate=estimate(context.twin, history, image),
@@ -91,7 +94,7 @@ def holds(points: Mapping[str, PointState]) -> tuple[HoldConstraint, ...]:
     )
 
 
-def recent_history(site: Site, frame: Frame) -> History:
+def recent_history(frame: Frame) -> History:
     """The last day of telemetry as a record; missing samples are None."""
     tail = frame.tail(HISTORY_S // frame.step_s)
     start = tail.start

@@ -18,9 +18,6 @@ from safety.ledger import Ledger
 from sandbox.energy_hub import HubTwin
 from sandbox.parameters import load_parameters
 
-DEMO_SITE = Path(__file__).resolve().parents[1] / "scenarios" / "microgrid"
-
-
 def load_context(folder: Path) -> tuple[SitePack, SiteContext]:
     """The pack and its twin. Raises SitePackError or InputError."""
     pack = load_site(folder)

@@ -27,11 +27,12 @@ from graph.plant import PlantReader, Readings
 from graph.proposal import PROPOSAL_TYPE, StandingAuthorisation
 from graph.sitepack import SitePack
 from graph.snapshot import Forecast, Snapshot
-from planner.intent import compile_intent
+from planner.intent.compiler import compile_intent
 from safety.bundle import Attachments, Bundle, bundle_bytes, make_bundle
 from safety.keys import Signer
 from safety.ledger import Ledger
 from safety.policy import declared_rules, with_core
+from safety.policy_input import Mode
 from safety.signing import proposal_digest, sign_statement
 from safety.trust_root import TrustRoot
 
@@ -143,7 +144,7 @@ class Copilot:
             events.add("snapshot", digest=snapshot.digest, as_of=image.time.isoformat())
             site = self.plant.pack.site
             decision = decide(
-                self.world(image, covering), snapshot, reading,
+                self.world, snapshot, reading,
                 self.frame(snapshot, reading, covering), self.dispatcher,
                 futures or site.autonomy.futures,
                 lambda kind, data: events.add(kind, **dict(data)),
@@ -151,16 +152,11 @@ class Copilot:
             events.add("decision", outcome=decision.outcome, reasons=list(decision.reasons))
             return decision, snapshot
 
-    def world(self, image: Readings, covering: Covering | None) -> World:
-        """What the decision stands on besides its snapshot."""
-        if covering is not None:
-            mode = "auto"
-        else:
-            mode = "shadow" if self.gate is None else "approve"
-        return World(
-            site=self.plant.pack.site, twin=self.plant.context.twin, policies=self.policies,
-            rules=self.rules, mode=mode, watchdog=image.watchdog_healthy, remote_allowed=image.remote_allowed,
-        )  # type: ignore[arg-type]  # fmt: skip
+    @property
+    def world(self) -> World:
+        """What every decision here stands on besides its snapshot."""
+        plant = self.plant
+        return World(plant.pack.site, plant.context.twin, self.policies, self.rules)
 
     def frame(
         self, snapshot: Snapshot, reading: Reading, covering: Covering | None
@@ -172,9 +168,10 @@ class Copilot:
         start = snapshot.as_of
         expires = min(reading.intent.end, start + timedelta(seconds=autonomy.proposal_valid_s))
         decide_by = min(start + timedelta(seconds=autonomy.decision_deadline_s), expires)
+        mode: Mode = "auto" if covering else "approve" if self.gate else "shadow"
         return ProposalFrame(
             id=f"{self.plant.pack.site.id}-{seq:06d}", seq=seq, nonce=secrets.token_hex(16),
-            not_before=start, expires=expires, decide_by=decide_by, seed=seq,
+            not_before=start, expires=expires, decide_by=decide_by, seed=seq, mode=mode,
             under=covering.digest if covering else None,
         )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """The plant as people command it: rollouts, loops, all-local, what-if; laboratory time."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import Field
@@ -40,7 +40,10 @@ class HoldRequest(Record):
 class WhatIfRequest(Record):
     """Changes to try in the twin."""
 
-    changes: dict[str, float] = Field(min_length=1, max_length=20)
+    changes: dict[str, Any] = Field(
+        min_length=1, max_length=20,
+        description="outdoor_add_k, price_factor, set (point: value), off (assets)",
+    )
     futures: int = Field(50, ge=1, le=500)
     hours: float = Field(24.0, gt=0, le=48)
 

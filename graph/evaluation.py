@@ -64,6 +64,9 @@ class ShadowResult(Record):
     probability_better: float = Field(
         0.0, ge=0, le=1, description="share of futures in which the candidate ends cheaper, settled"
     )
+    proven_steps: int = Field(
+        0, ge=0, description="the first steps in which every constraint is kept as demanded"
+    )
     passed: bool
     reasons: tuple[str, ...] = Field(description="why not, or what it passed")
 

@@ -247,6 +247,9 @@ class ControlProposal(Record):
     void_if: tuple[VoidGuard, ...]
     provenance: Provenance
     required_approvals: RequiredApprovals
+    mode: Literal["shadow", "advise", "approve", "auto"] = Field(
+        "approve", description="mode of the loops when it was made"
+    )
     under: str | None = Field(
         None, description="digest of the proposal whose standing approval covers this one"
     )

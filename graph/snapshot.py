@@ -84,6 +84,8 @@ class Snapshot(Record):
     horizon_steps: int = Field(ge=1)
     readings: dict[str, Reading]
     points: dict[str, PointState]
+    remote_allowed: bool = Field(True, description="the plant's own local/remote switch")
+    watchdog_healthy: bool = True
     holds: tuple[HoldConstraint, ...] = ()
     starts_today: dict[str, int] = Field(default_factory=dict, description="by setpoint")
     last_change: dict[str, UtcTime] = Field(

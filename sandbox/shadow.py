@@ -41,12 +41,13 @@ def evaluate(
     n: int,
     seed: int,
     runner_up: Plan | None = None,
-    checked_steps: int | None = None,
+    least_steps: int | None = None,
 ) -> ShadowResult:
     """Try `candidates` (the first is the one proposed) and `runner_up` against doing nothing.
 
-    checked_steps: constraints count in the first so many steps only, which is honest where the
-    plan is made anew before they are over; KPIs and traces always cover the whole horizon.
+    least_steps: the candidate passes if it keeps its constraints at least so long. The longest
+    stretch in which it does is `proven_steps`: who follows the plan must end or plan anew by then.
+    None demands the whole horizon. KPIs and traces always cover the whole horizon.
 
     Raises:
         RefusedError: a plan's solve is not usable.
@@ -55,11 +56,11 @@ def evaluate(
     plans = _line_up(candidates, runner_up)
     futures = sample_futures(twin, snapshot, n, seed)
     traces = roll_out_plans(twin, snapshot, futures, list(plans.values()))
-    modelled = frozenset(traces[0])
-    checks = site_checks(site, snapshot, modelled, checked_steps)
-    checks += intent_checks(site, snapshot, intent, modelled, checked_steps)
+    chosen = list(plans).index(candidates[0].source)
+    proven, checks, excess, (passed, reasons) = _longest_proven(
+        site, snapshot, intent, traces, chosen, least_steps or snapshot.horizon_steps
+    )
     tables = [kpis_of(site, snapshot, futures, t) for t in traces]
-    excess = [[c.excess(t) for c in checks] for t in traces]
     outcomes = tuple(
         Outcome(
             source=name,
@@ -70,8 +71,6 @@ def evaluate(
         )
         for i, name in enumerate(plans)
     )
-    chosen = list(plans).index(candidates[0].source)
-    passed, reasons = _judge(checks, excess[chosen], excess[0])
     return ShadowResult(
         futures=n,
         seed=seed,
@@ -84,9 +83,31 @@ def evaluate(
         probability_better=float(
             (tables[chosen]["settled_cost"] < tables[0]["settled_cost"]).mean()
         ),
+        proven_steps=proven if passed else 0,
         passed=passed,
         reasons=reasons,
     )
+
+
+def _longest_proven(
+    site: Site, snapshot: Snapshot, intent: Intent, traces: Sequence[Mapping[str, Array]],
+    chosen: int, least: int,
+) -> tuple[int, list[Check], list[list[Array]], tuple[bool, tuple[str, ...]]]:  # fmt: skip
+    """The longest stretch in which the candidate passes, with the checks over that stretch.
+
+    Stretches are tried from the whole horizon down to `least` steps, each about three quarters of
+    the one before; when none passes, what the shortest one says is the reason.
+    """
+    modelled = frozenset(traces[0])
+    steps = snapshot.horizon_steps
+    while True:
+        checks = site_checks(site, snapshot, modelled, steps)
+        checks += intent_checks(site, snapshot, intent, modelled, steps)
+        excess = [[c.excess(t) for c in checks] for t in traces]
+        verdict = _judge(checks, excess[chosen], excess[0])
+        if verdict[0] or steps <= least:
+            return steps, checks, excess, verdict
+        steps = max(least, steps * 3 // 4)
 
 
 def _line_up(candidates: Sequence[Plan], runner_up: Plan | None) -> dict[str, Plan | None]:

@@ -28,14 +28,16 @@ def ask(
     Without a running service the decision is made on the pack's recorded telemetry and is not
     signed: it shows what would be proposed.
     """
-    from api.offline import compile_text, offline_decision
-
     if dry_run:
-        reading, site = compile_text(text, folder, at)
+        from api.sites import compile_text
+
+        reading = compile_text(text, folder, at)
         emit(_reading_document(reading), as_json, reading_text(reading))
         if reading.intent is None:
             raise SystemExit(1)
         return
+    from api.offline import offline_decision
+
     decision = offline_decision(text, folder, at, futures, seed)
     emit(decision.document(), as_json, decision.text())
     if decision.proposal is None:

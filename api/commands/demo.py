@@ -28,7 +28,7 @@ def demo(
     Starts an emulated plant (OPC UA), the gate and the service. No person approves anything here:
     a laboratory key does, and everything that it signs says so.
     """
-    from api.assemble import DEMO_SITE
+    from api.sites import DEMO_SITE
     from api.demo import SENTENCE, DemoSettings, run_demo
     from api.demo_document import build, leave_files, table_text
 

@@ -39,7 +39,6 @@ def serve(
 
     from api.app import Service, make_app
     from api.assemble import (
-        DEMO_SITE,
         make_dispatcher,
         make_operations,
         make_plant,
@@ -47,6 +46,7 @@ def serve(
     )
     from api.auth import Tokens, UserStore
     from api.gate_setup import service_tls
+    from api.sites import DEMO_SITE
     from api.workspace import open_workspace
     from graph.sitepack import load_site
     from safety.gate.client import GateClient

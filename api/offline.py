@@ -1,0 +1,144 @@
+"""Asking without a service: what would be proposed on a pack's recorded telemetry. Nothing is
+signed, and there is no gate to hand anything to.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.decision import Decision, World, decide
+from agents.inprocess_dispatch import InProcessDispatcher
+from agents.proposal_builder import ProposalFrame
+from agents.snapshot_builder import SiteContext, build_snapshot
+from agents.telemetry_feed import TelemetryFeed
+from api.assemble import load_context
+from api.sites import DEMO_SITE
+from api.times import parse_local
+from graph.errors import InputError
+from graph.intent import Reading as IntentReading
+from graph.plant import Readings
+from graph.signals import Owner, PointState, Quality, Reading
+from graph.site import Site
+from graph.sitepack import SitePack
+from graph.telemetry import Frame
+from planner.intent.compiler import compile_intent
+from safety.policy import declared_rules, with_core
+
+
+class RecordedPlant:
+    """`PlantReader` over recorded telemetry: the image at a moment that can be moved on."""
+
+    def __init__(self, site: Site, frame: Frame, at: datetime) -> None:
+        self._site, self._frame = site, frame
+        self.at = at
+
+    def read(self) -> Readings:
+        """The row that ends at `at`. Raises InputError where there is none."""
+        row = self._frame.window(self.at - timedelta(seconds=self._frame.step_s), self.at)
+        if len(row) != 1:
+            raise InputError(
+                f"no telemetry for {self.at.isoformat()}",
+                f"the pack's series runs to {self._frame.end.isoformat()}",
+            )
+        values = {n: _reading(float(row.column(n)[0]), self.at) for n in row.names}
+        points = {
+            s.id: PointState(applied=values[s.id].value or 0.0, owner=Owner.LOCAL)
+            for s in self._site.setpoints
+        }
+        return Readings(time=self.at, values=values, points=points)
+
+    def history(self, signals: Sequence[str], since: datetime) -> dict[str, list[Reading]]:
+        """Rows after `since` up to `at`, one reading a row."""
+        rows = self._frame.window(since, self.at)
+        return {
+            s: [_reading(float(v), t) for t, v in zip(rows.times, rows.column(s), strict=True)]
+            for s in signals
+        }
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _reading(value: float, time: datetime) -> Reading:
+    if np.isnan(value):
+        return Reading(value=None, time=time, quality=Quality.BAD)
+    return Reading(value=value, time=time)
+
+
+@dataclass(frozen=True)
+class OfflineDecision:
+    """A decision with words for a terminal."""
+
+    decision: Decision
+
+    @property
+    def proposal(self) -> Any:
+        """The unsigned proposal, or None."""
+        return self.decision.proposal
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return self.decision.model_dump(mode="json")
+
+    def text(self) -> str:
+        """For people."""
+        d = self.decision
+        lines = [d.reading.restatement, *(f"please say: {q}" for q in d.reading.questions)]
+        lines += [f"{d.outcome}: {r}" for r in d.reasons]
+        if d.proposal is not None:
+            lines += [f"because: {b.text}" for b in d.proposal.causal.because]
+            delta = d.proposal.sandbox_results.shadow.kpi_delta
+            lines += [f"{k}: {e.mean:+.2f} ({e.low:+.2f} to {e.high:+.2f}) {e.unit}"
+                      for k, e in delta.items()]  # fmt: skip
+            lines.append("not signed: no service was asked")
+        return "\n".join(lines)
+
+
+def pick_time(pack: SitePack, at: str | None, frame: Frame) -> datetime:
+    """The given time on the pack's grid, or the last one that telemetry covers."""
+    if at is None:
+        return frame.end
+    when = parse_local(at, pack.site.time_zone)
+    step = pack.site.step_s
+    return when - timedelta(seconds=(when.timestamp() % step))
+
+
+def offline_decision(
+    text: str, folder: Path | None, at: str | None, futures: int | None, seed: int
+) -> OfflineDecision:
+    """The whole decision on recorded telemetry, in this process."""
+    pack, context = load_context(folder or DEMO_SITE)
+    frame = pack.telemetry()
+    reader = RecordedPlant(pack.site, frame, pick_time(pack, at, frame))
+    return OfflineDecision(decide_recorded(pack, context, reader, frame, text, futures, seed))
+
+
+def decide_recorded(
+    pack: SitePack, context: SiteContext, reader: RecordedPlant, frame: Frame, text: str,
+    futures: int | None, seed: int,
+) -> Decision:  # fmt: skip
+    """One decision at the recorded plant's present moment, with what was known by then."""
+    image = reader.read()
+    past = frame.window(frame.start - timedelta(seconds=frame.step_s), image.time)
+    feed = TelemetryFeed(pack.site, past)
+    reading = compile_intent(text, pack.site, image.time)
+    if reading.intent is None:
+        return Decision(outcome="needs_answer", reasons=reading.questions, reading=reading)
+    seconds = min(max((reading.intent.end - image.time).total_seconds(), 86_400), 172_800)
+    snapshot = build_snapshot(context, image, feed, int(seconds // pack.site.step_s))
+    policies = with_core(pack.policies)
+    world = World(pack.site, context.twin, policies, declared_rules(policies))
+    autonomy = pack.site.autonomy
+    end = min(reading.intent.end, image.time + timedelta(seconds=autonomy.proposal_valid_s))
+    frame_of = ProposalFrame(
+        id=f"{pack.site.id}-shadow", seq=0, nonce="0" * 32, not_before=image.time, expires=end,
+        decide_by=min(end, image.time + timedelta(seconds=autonomy.decision_deadline_s)),
+        seed=seed, mode="shadow",
+    )  # fmt: skip
+    return decide(
+        world, snapshot, reading, frame_of, InProcessDispatcher(), futures or autonomy.futures
+    )

@@ -1,0 +1,166 @@
+"""Shadow runs: the whole pipeline over recorded telemetry, hour by hour, with no way to write.
+
+Each decision sees only what was recorded before it. What it would have proposed is kept, and what it
+expected of doing nothing is compared with what the plant did, which is what shadow mode is for: a
+twin and forecasts that miss show it before anybody relies on them.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.decision import Decision
+from agents.snapshot_builder import SiteContext
+from api.assemble import load_context
+from api.offline import RecordedPlant, decide_recorded
+from api.plant_log import PlantLog, log_kpis, row_before
+from graph.errors import InputError, PilothouseError
+from graph.record import iso
+from graph.sitepack import SitePack
+from graph.telemetry import Frame
+
+DECIDE_EVERY_S = 3600
+Say = Callable[[str], None]
+
+
+@dataclass
+class ShadowRun:
+    """What a shadow run found, decision by decision."""
+
+    site: str
+    text: str
+    futures: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    misses: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    days: float = 0.0
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        outcomes = Counter(r["outcome"] for r in self.rows)
+        checked = [r for r in self.rows if r.get("came") is not None]
+        inside = [r for r in checked if r["inside"]]
+        saved = [r["saving"] for r in self.rows if r.get("saving") is not None]
+        return {
+            "site": self.site, "text": self.text, "futures": self.futures,
+            "decisions": len(self.rows), "outcomes": dict(outcomes),
+            "mean_saving_a_day": float(np.mean(saved)) if saved else None,
+            "idle_cost_checked": len(checked), "idle_cost_inside_90": len(inside),
+            "misses": self.misses, "seconds": self.seconds,
+            "seconds_per_site_day": self.seconds / self.days if self.days else None,
+            "rows": self.rows,
+        }  # fmt: skip
+
+
+def run_shadow(
+    folder: Path, start: datetime, end: datetime, text: str, futures: int, seed: int,
+    say: Say = lambda _: None,
+) -> ShadowRun:  # fmt: skip
+    """Decide every hour from `start` (inclusive) to `end` (exclusive).
+
+    Raises:
+        InputError: the recorded telemetry does not cover the time.
+    """
+    pack, context = load_context(folder)
+    frame = pack.telemetry()
+    if start <= frame.start or end > frame.end or start >= end:
+        raise InputError(
+            f"cannot run from {iso(start)} to {iso(end)}",
+            f"telemetry covers {iso(frame.start)} to {iso(frame.end)}; forecasts need days before",
+        )
+    run = ShadowRun(pack.site.id, text, futures, days=(end - start) / timedelta(days=1))
+    reader = RecordedPlant(pack.site, frame, start)
+    now = start
+    while now < end:
+        reader.at = now
+        began = time.perf_counter()
+        row = _decide(pack, context, reader, frame, text, futures, seed)
+        run.seconds += time.perf_counter() - began
+        run.rows.append(row)
+        _check(run, pack, frame, now, row)
+        say(f"{row['at']}  {row['outcome']}  {row.get('summary', '')}")
+        now += timedelta(seconds=DECIDE_EVERY_S)
+    return run
+
+
+def _decide(
+    pack: SitePack, context: SiteContext, reader: RecordedPlant, frame: Frame, text: str,
+    futures: int, seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    row: dict[str, Any] = {"at": iso(reader.at)}
+    try:
+        decision = decide_recorded(pack, context, reader, frame, text, futures, seed)
+    except PilothouseError as error:
+        return {**row, "outcome": "failed", "summary": str(error)}
+    row.update(outcome=decision.outcome, reasons=list(decision.reasons))
+    row.update(_figures(decision))
+    return row
+
+
+def _figures(decision: Decision) -> dict[str, Any]:
+    shadow = decision.shadow
+    if shadow is None:
+        return {"summary": "; ".join(decision.reasons)}
+    idle = next(o for o in shadow.outcomes if o.source == "baseline").kpis["cost"]
+    delta = shadow.kpi_delta
+    days = shadow.horizon_steps * shadow.step_s / 86_400
+    figures: dict[str, Any] = {
+        "horizon_s": shadow.horizon_steps * shadow.step_s,
+        "idle_cost": [idle.low, idle.mean, idle.high],
+        "kpi_delta": {k: e.mean for k, e in delta.items()},
+        "saving": -delta["settled_cost"].mean / days,
+        "summary": f"settled cost {delta['settled_cost'].mean:+.2f} over {days:.2g} days",
+    }
+    if decision.proposal is not None:
+        schedule = decision.proposal.proposed_policy.schedule
+        figures["proposed"] = {s.point: [list(s.t), list(s.value)] for s in schedule}
+        figures["risk"] = decision.proposal.risk.level
+    return figures
+
+
+def _check(
+    run: ShadowRun, pack: SitePack, frame: Frame, now: datetime, row: dict[str, Any]
+) -> None:
+    """Compare what doing nothing was expected to cost with what the plant's meters say it did."""
+    if "idle_cost" not in row:
+        return
+    until = now + timedelta(seconds=row["horizon_s"])
+    if until > frame.end:
+        return
+    log = PlantLog(frame.times, dict(frame.columns))
+    cut = log.between(now, until)
+    if any(np.isnan(v).any() for v in cut.columns.values()):
+        return
+    came = log_kpis(pack.site, pack.carbon, cut, row_before(log, now))["cost"]
+    low, mean, high = row["idle_cost"]
+    row["came"], row["inside"] = came, bool(low <= came <= high)
+    if not row["inside"]:
+        run.misses.append({"at": row["at"], "expected": [low, mean, high], "came": came})
+
+
+def shadow_text(run: ShadowRun, currency: str) -> str:
+    """For a terminal."""
+    d = run.document()
+    lines = [
+        f"{d['decisions']} decisions: "
+        + ", ".join(f"{n} {k}" for k, n in sorted(d["outcomes"].items())),
+    ]
+    if d["mean_saving_a_day"] is not None:
+        lines.append(f"expected saving: {d['mean_saving_a_day']:.2f} {currency} a day on average")
+    lines.append(
+        f"cost of doing nothing: {d['idle_cost_inside_90']} of {d['idle_cost_checked']} inside the "
+        "predicted 90 % interval"
+    )
+    lines += [
+        f"  miss at {m['at']}: expected {m['expected'][0]:.2f} to {m['expected'][2]:.2f}, "
+        f"came {m['came']:.2f}"
+        for m in d["misses"][:10]
+    ]
+    lines.append(f"{d['seconds_per_site_day']:.1f} s a site-day on one core; nothing was written")
+    return "\n".join(lines)

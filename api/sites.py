@@ -1,0 +1,17 @@
+"""Where the demonstration's site is, and sentences compiled on a site without anything heavy."""
+
+from pathlib import Path
+
+from api.times import parse_local
+from graph.intent import Reading
+from graph.sitepack import load_site
+from planner.intent.compiler import compile_intent
+
+DEMO_SITE = Path(__file__).resolve().parents[1] / "scenarios" / "microgrid"
+
+
+def compile_text(text: str, folder: Path | None, at: str | None) -> Reading:
+    """Compile and restate. Without a time it is the end of the pack's telemetry."""
+    pack = load_site(folder or DEMO_SITE)
+    now = parse_local(at, pack.site.time_zone) if at else pack.telemetry().end
+    return compile_intent(text, pack.site, now)
