@@ -385,3 +385,14 @@ def test_peak_hours_need_a_tariff_that_has_them() -> None:
     assert "peak hours" in compile_intent(text, site, NOW).questions[0]
     band = read(text).intent.constraints[0]
     assert (band.window.daily_from, band.window.daily_to) == ("16:00", "21:00")
+
+
+SHIPPED = HERE.parent / "scenarios" / "microgrid"
+
+
+def test_each_sentence_that_the_shipped_site_offers_compiles() -> None:
+    pack = load_site(SHIPPED)
+    assert pack.intents
+    for offered in pack.intents:
+        reading = compile_intent(offered.text, pack.site, NOW)
+        assert (reading.questions, reading.not_understood) == ((), ()), offered.name

@@ -4,7 +4,7 @@ from graph.intent import Objective
 from planner.intent.clause import Clause
 from planner.intent.lexicon import Item, K
 from planner.intent.subjects import kind_of
-from planner.intent.times import When
+from planner.intent.when import When
 from planner.intent.wish import Context, Ranked, Wish, quantity
 
 _REFERENCES = (K.QUANTITY, K.OBJECTIVE, K.SUBJECT, K.SIGNAL)
@@ -67,9 +67,7 @@ def _references(items: list[Item], context: Context) -> tuple[Ranked, ...]:
 
 
 def parse_objective(clause: Clause, context: Context) -> Wish | None:
-    """Minimise energy cost; as cheap as possible; spare the heat pump; keep the bill low."""
-    if clause.has(K.NOT, K.OFF, K.RANGE, K.HARD) and not clause.has(K.MINIMISE, K.OBJECTIVE):
-        return None
+    """Minimise energy cost; as cheap as possible; spare the heat pump."""
     if clause.has(K.NOT, K.OFF, K.RANGE):
         return None
     names = _quantities(clause, context)
@@ -94,10 +92,8 @@ def parse_objective(clause: Clause, context: Context) -> Wish | None:
     )
     first = bool(clause.take(K.FIRST))
     when = clause.when()
-    objectives = tuple(
-        Objective(quantity=quantity(n), weight=w, text=text)
-        for n, w in zip(names, weights + [1.0] * len(names), strict=False)
-    )
+    pairs = zip(names, weights + [1.0] * len(names), strict=False)
+    objectives = tuple(Objective(quantity=quantity(n), weight=w, text=text) for n, w in pairs)
     questions = when.questions
     if when.daily or when.days:
         questions = (

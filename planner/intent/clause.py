@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from planner.intent.lexicon import Item, K
-from planner.intent.times import When, combine
+from planner.intent.when import When, combine
 
 _AMOUNTS = (K.NUMBER, K.RANGE)
 _OPENERS = (K.MINIMISE, K.MAXIMISE, K.OBJECTIVE, K.KEEP, K.NOT, K.SPARE, K.THEN, K.PREFER)

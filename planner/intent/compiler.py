@@ -17,8 +17,8 @@ from planner.intent.restate import constraint_words, restate
 from planner.intent.site_limits import contradictions, outside, within_site
 from planner.intent.suggestions import not_understood
 from planner.intent.switching import parse_off, parse_starts
-from planner.intent.times import condensed
 from planner.intent.tokens import MAX_CHARACTERS
+from planner.intent.when import condensed
 from planner.intent.wish import Context, Wish, quote
 
 _PARSERS = (parse_order, parse_starts, parse_bound, parse_off, parse_objective)
@@ -149,11 +149,7 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
         for c in constraints
         if not horizon.questions and outside(c, horizon.start, horizon.end)
     ]
-    notes += [
-        f"“{c.text.strip()}” does not apply: no such day lies in the planned time"
-        for c in constraints
-        if c.window.days and not _a_day_of(c, horizon, site)
-    ]
+    notes += _void(constraints, horizon, site)
     if not any(w.objectives for w in wishes):
         questions.append(NO_OBJECTIVE)
     intent = None
@@ -171,6 +167,15 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
         questions=tuple(dict.fromkeys(questions)),
         assumptions=tuple(dict.fromkeys((*notes, *horizon.notes))),
     )
+
+
+def _void(constraints: list[Constraint], horizon: Horizon, site: Site) -> list[str]:
+    """Weekday wishes of which no day lies in the plan."""
+    return [
+        f"“{c.text.strip()}” does not apply: no such day lies in the planned time"
+        for c in constraints
+        if c.window.days and not _a_day_of(c, horizon, site)
+    ]
 
 
 def _a_day_of(constraint: Constraint, horizon: Horizon, site: Site) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from graph.intent import Constraint
 from planner.intent.moments import Now
-from planner.intent.times import When
+from planner.intent.when import When
 from planner.intent.wish import Wish
 
 DEFAULT = timedelta(hours=24)

@@ -259,3 +259,18 @@ def wall_to_utc(day: date, seconds: int, now: Now, zone_name: str = "") -> tuple
         names = f"{first.tzname()} or {second.tzname()}"
         return instant, f"{naive:%H:%M} comes twice on {naive:%d %b %Y}; write {names} after it"
     return instant, ""
+
+
+def doubt_about(moment: Moment) -> str:
+    """What must be asked before a moment can be used; empty if it is clear."""
+    if moment.doubt:
+        return f"{moment.doubt}. Which time is meant?"
+    if moment.bare and moment.seconds is not None:
+        hour = moment.seconds // 3600 % 12
+        return (
+            f"Is {hour or 12} in the morning or in the evening meant? "
+            f"Write {hour:02d}:00 or {hour + 12:02d}:00."
+        )
+    if moment.midnight and moment.day is not None:
+        return f"Does midnight begin or end {moment.day:%a %d %b}? Write 00:00 or 24:00."
+    return ""

@@ -7,8 +7,8 @@ from planner.intent.clause import Clause
 from planner.intent.lexicon import K
 from planner.intent.moments import Now
 from planner.intent.subjects import kind_of, named_assets
-from planner.intent.times import When, next_hours
 from planner.intent.vocabulary import asset_name
+from planner.intent.when import When, next_hours
 from planner.intent.wish import Context, Wish
 
 _DIRECTIONS = (K.AT_LEAST, K.AT_MOST, K.ABOVE, K.BELOW)

@@ -1,47 +1,25 @@
 """Spans of time in a sentence: horizons, windows and daily hours."""
 
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from graph.intent import Window
 from graph.site import Site
+from planner.intent.lexicon import NUMBER_WORDS
 from planner.intent.moments import (
-    DAY_NAMES,
     DAY_S,
     PARTS,
-    WEEKDAYS,
     Moment,
     Now,
+    doubt_about,
     read_clock,
-    read_day,
     read_moment,
     said,
     wall_to_utc,
 )
-from planner.intent.peak_hours import tariff_hours
+from planner.intent.quantities import UNITS
+from planner.intent.spans import read_days, read_hours
 from planner.intent.tokens import Token
-
-
-@dataclass(frozen=True)
-class When:
-    """A span as far as it was said. daily: two HH:MM. days: recurring. until: an end was named."""
-
-    start: datetime | None = None
-    end: datetime | None = None
-    daily: tuple[str, str] | None = None
-    days: tuple[str, ...] = ()
-    until: bool = False
-    notes: tuple[str, ...] = ()
-    questions: tuple[str, ...] = ()
-
-    @property
-    def window(self) -> Window:
-        """The same as a window of the intent."""
-        hours = self.daily or (None, None)
-        return Window(
-            start=self.start, end=self.end, daily_from=hours[0], daily_to=hours[1], days=self.days
-        )
-
+from planner.intent.when import When, combine, hour_minute
 
 Found = tuple[When, int] | None
 
@@ -52,29 +30,7 @@ def read_time(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
         found = reader(tokens, i, now)
         if found:
             return found
-    return _hours_of_the_day(tokens, i, now, site) or _days(tokens, i, now)
-
-
-def combine(spans: list[When]) -> When:
-    """Several expressions about one thing: a date, hours, weekdays. Clashes become questions."""
-    whole = When()
-    for span in spans:
-        clash = [
-            name
-            for name in ("start", "end", "daily", "days")
-            if getattr(span, name) and getattr(whole, name)
-        ]
-        questions = ("Two times are given for one wish: which one holds?",) if clash else ()
-        whole = When(
-            whole.start or span.start,
-            whole.end or span.end,
-            whole.daily or span.daily,
-            whole.days or span.days,
-            whole.until or span.until,
-            whole.notes + span.notes,
-            whole.questions + span.questions + questions,
-        )
-    return whole
+    return read_hours(tokens, i, now, site) or read_days(tokens, i, now)
 
 
 def _until(tokens: list[Token], i: int, now: Now) -> Found:
@@ -82,7 +38,7 @@ def _until(tokens: list[Token], i: int, now: Now) -> Found:
     found = read_moment(tokens, i + n, now) if n else None
     if found:
         return replace(_end(found[0], now), until=True), found[1]
-    span = _days(tokens, i + n, now) if n else None
+    span = read_days(tokens, i + n, now) if n else None
     if span is None or span[0].start is None:
         return None
     begin = span[0].start
@@ -92,7 +48,7 @@ def _until(tokens: list[Token], i: int, now: Now) -> Found:
 
 def _end(moment: Moment, now: Now, after: datetime | None = None) -> When:
     """The instant that `moment` names as an end, after `after` (default: now)."""
-    problem = _doubt(moment)
+    problem = doubt_about(moment)
     if problem:
         return When(questions=(problem,))
     if moment.now:
@@ -101,7 +57,7 @@ def _end(moment: Moment, now: Now, after: datetime | None = None) -> When:
     day, seconds = moment.day or now.today, moment.seconds
     if seconds is None and moment.part:
         seconds = PARTS[moment.part][1 if moment.end_of_day else 0] * 3600
-        notes = (f"until {moment.part} is read as until {_hm(seconds)}",)
+        notes = (f"until {moment.part} is read as until {hour_minute(seconds)}",)
     elif seconds is None:
         whole = moment.end_of_day or day == now.today
         seconds = DAY_S if whole else 0
@@ -115,20 +71,6 @@ def _end(moment: Moment, now: Now, after: datetime | None = None) -> When:
 
 def _asked(remark: str) -> tuple[str, ...]:
     return (f"{remark}. Which time is meant?",) if remark else ()
-
-
-def _doubt(moment: Moment) -> str:
-    if moment.doubt:
-        return f"{moment.doubt}. Which time is meant?"
-    if moment.bare and moment.seconds is not None:
-        hour = moment.seconds // 3600 % 12
-        return (
-            f"Is {hour or 12} in the morning or in the evening meant? "
-            f"Write {hour:02d}:00 or {hour + 12:02d}:00."
-        )
-    if moment.midnight and moment.day is not None:
-        return f"Does midnight begin or end {moment.day:%a %d %b}? Write 00:00 or 24:00."
-    return ""
 
 
 def _from_to(tokens: list[Token], i: int, now: Now) -> Found:
@@ -146,8 +88,6 @@ def _from_to(tokens: list[Token], i: int, now: Now) -> Found:
 
 def _unit_follows(tokens: list[Token], i: int) -> bool:
     """Whether this is `from 20 to 24 °C`: a band and no time."""
-    from planner.intent.quantities import UNITS
-
     return any((t.text,) in UNITS for t in tokens[i : i + 1])
 
 
@@ -167,7 +107,7 @@ def _span(first: Moment, second: Moment, now: Now, until: bool) -> When:
     if any(m.seconds is not None and not m.bare and m.seconds != 0 for m in clocked):
         # One 24-hour time settles how the other is meant: from 8 to 17.
         first, second = replace(first, bare=False), replace(second, bare=False)
-    problem = _doubt(first) or _doubt(second)
+    problem = doubt_about(first) or doubt_about(second)
     if problem:
         return When(questions=(problem,))
     if first.day is None and second.day is None and not first.now:
@@ -196,11 +136,11 @@ def _daily(first: Moment, second: Moment) -> When:
         return When(questions=("From which time to which time?",))
     if first.seconds == second.seconds or first.seconds % 60 or second.seconds % 60:
         return When(questions=("The hours of the day are empty or in seconds: which are meant?",))
-    return When(daily=(_hm(first.seconds), _hm(second.seconds)))
+    return When(daily=(hour_minute(first.seconds), hour_minute(second.seconds)))
 
 
 def _begin(moment: Moment, now: Now) -> When:
-    problem = _doubt(moment)
+    problem = doubt_about(moment)
     if problem:
         return When(questions=(problem,))
     if moment.now:
@@ -236,8 +176,6 @@ _UNITS_S = {
 
 def _duration(tokens: list[Token], i: int, now: Now) -> Found:
     """For the next 6 hours; over the coming 2 days. Days are wall-clock days."""
-    from planner.intent.lexicon import NUMBER_WORDS
-
     lead = said(tokens, i, "for", "over", "during", "in", "within")
     j = i + lead + said(tokens, i + lead, "the")
     ahead = said(tokens, j, "next", "coming", "following")
@@ -262,159 +200,3 @@ def _duration(tokens: list[Token], i: int, now: Now) -> Found:
     else:
         end = now.instant + timedelta(seconds=min(length, 1000 * DAY_S))
     return When(end=end, until=True), j + 1
-
-
-_LEADS = ("on the", "over the", "during the", "for the", "at the", "in the", "on", "over", "during",
-          "for", "at", "in", "the")  # fmt: skip
-
-
-def _hours_of_the_day(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
-    """Peak hours, at night, in the evenings, on weekdays, at the weekend."""
-    j = i + said(tokens, i, *_LEADS)
-    if n := said(tokens, j, "off peak hours", "off peak times", "off peak", "cheap hours",
-                 "low tariff", "cheapest hours"):  # fmt: skip
-        return _tariff(site, now, False), j + n
-    if n := said(tokens, j, "on peak hours", "peak hours", "peak times", "peak time",
-                 "peak periods", "peak period", "peak tariff", "peak rates", "on peak",
-                 "expensive hours", "most expensive hours", "dearest hours", "peak price hours",
-                 "high tariff"):  # fmt: skip
-        return _tariff(site, now, True), j + n
-    if n := said(tokens, j, "office hours", "working hours", "business hours", "opening hours"):
-        name = " ".join(t.text for t in tokens[j : j + n])
-        return When(
-            questions=(f"When are {name}? Write e.g. from 8:00 to 18:00 on weekdays.",)
-        ), j + n
-    if n := said(tokens, j, "weekdays", "working days", "workdays"):
-        return When(days=WEEKDAYS[:5]), j + n
-    if n := said(tokens, j, "weekends"):
-        return When(days=WEEKDAYS[5:]), j + n
-    if n := said(tokens, j, "daytime", "day time"):
-        return When(daily=("06:00", "22:00")), j + n
-    if j > i and tokens[i].text == "during" and (n := said(tokens, j, "day")):
-        return When(daily=("06:00", "22:00")), j + n
-    j += said(tokens, j, "every", "each") or 0
-    if j == i:
-        return None
-    for part, (first, last) in PARTS.items():
-        if n := said(tokens, j, part, part + "s"):
-            return When(daily=(_hm(first * 3600), _hm(last % 24 * 3600))), j + n
-    return None
-
-
-def _tariff(site: Site, now: Now, dearest: bool) -> When:
-    hours, days, problem = tariff_hours(site, now.local, dearest)
-    return When(questions=(problem,)) if problem else When(daily=hours, days=days)
-
-
-def _days(tokens: list[Token], i: int, now: Now) -> Found:
-    """Tomorrow, tonight, Friday, next weekend, Saturday and Sunday, Mon/Tue."""
-    if n := said(tokens, i, "overnight"):
-        return _night(now), i + n
-    j = i + said(tokens, i, *_LEADS)
-    listed = _day_list(tokens, j)
-    if listed:
-        return listed
-    next_one = said(tokens, j, "next", "this", "coming", "this coming")
-    if n := said(tokens, j + next_one, "weekend"):
-        return _weekend(now, tokens[j].text == "next"), j + next_one + n
-    if n := said(tokens, j, "next week"):
-        monday = now.today + timedelta(days=7 - now.today.weekday())
-        return _whole_days(monday, 7, now), j + n
-    found = read_day(tokens, j, now)
-    if found is None:
-        return None
-    moment, end = found
-    if moment.doubt:
-        return When(questions=(_doubt(moment),)), end
-    if moment.part == "night" and moment.day == now.today:
-        return _night(now), end
-    return _day_span(moment, now), end
-
-
-def _day_list(tokens: list[Token], j: int) -> Found:
-    days: list[str] = []
-    plural = False
-    at = j
-    while at < len(tokens) and tokens[at].text.removesuffix("s") in DAY_NAMES | {"tue": 1}:
-        name = tokens[at].text
-        plural |= name not in DAY_NAMES
-        days.append(WEEKDAYS[DAY_NAMES.get(name, DAY_NAMES.get(name.removesuffix("s"), 0))])
-        at += 1
-        link = said(tokens, at, "and", "/", ",") or 0
-        after = tokens[at + link].text.removesuffix("s") if at + link < len(tokens) else ""
-        if not link or after not in DAY_NAMES:
-            break
-        at += link
-    if not days or (len(days) == 1 and not plural):
-        return None
-    return When(days=tuple(d for d in WEEKDAYS if d in days)), at
-
-
-def _day_span(moment: Moment, now: Now) -> When:
-    day = moment.day or now.today
-    first, last = PARTS[moment.part] if moment.part else (0, 24)
-    start, _ = wall_to_utc(day, first * 3600, now)
-    end, _ = wall_to_utc(day, last * 3600, now)
-    if end <= now.instant:
-        name = f"{moment.part or 'day'} of {day:%a %d %b}"
-        return When(questions=(f"The {name} is over: which one is meant?",))
-    return When(start=start if start > now.instant else None, end=end)
-
-
-def _whole_days(first: date, count: int, now: Now) -> When:
-    start, _ = wall_to_utc(first, 0, now)
-    end, _ = wall_to_utc(first + timedelta(days=count), 0, now)
-    return When(start=start if start > now.instant else None, end=end)
-
-
-def _weekend(now: Now, next_one: bool) -> When:
-    saturday = now.today + timedelta(days=(5 - now.today.weekday()) % 7)
-    if now.today.weekday() == 6:
-        saturday -= timedelta(days=1)
-    if next_one and saturday <= now.today:
-        saturday += timedelta(days=7)
-    span = _whole_days(saturday, 2, now)
-    note = f"next weekend is read as {saturday:%a %d %b} and the day after"
-    return replace(span, notes=(note,)) if next_one else span
-
-
-def _night(now: Now) -> When:
-    if now.local.hour < 6:
-        return When(
-            questions=(
-                "Is the night meant that ends at 06:00, or the one that begins at 22:00? "
-                "Write until 06:00, or from 22:00 to 06:00.",
-            )
-        )
-    return _day_span(Moment(day=now.today, part="night"), now)
-
-
-def _hm(seconds: int) -> str:
-    return f"{seconds // 3600:02d}:{seconds % 3600 // 60:02d}"
-
-
-def next_hours(daily: tuple[str, str], now: Now) -> tuple[datetime, datetime]:
-    """The daily hours that are running or come next, as an absolute span."""
-    first, last = (int(t[:2]) * 3600 + int(t[3:]) * 60 for t in daily)
-    length = last if last > first else last + DAY_S
-    for ahead in (-1, 0, 1):
-        day = now.today + timedelta(days=ahead)
-        end, _ = wall_to_utc(day, length, now)
-        if end > now.instant:
-            return wall_to_utc(day, first, now)[0], end
-    raise AssertionError("tomorrow's hours end after now")
-
-
-def condensed(window: Window, now: Now) -> Window:
-    """One day with hours is one absolute span: tomorrow from 14:00 to 16:00."""
-    if not (window.start and window.end and window.daily_from and window.daily_to) or window.days:
-        return window
-    start, end = (t.astimezone(now.zone) for t in (window.start, window.end))
-    one_day = start.hour == start.minute == 0 and end.date() == start.date() + timedelta(days=1)
-    first, last = (int(t[:2]) * 60 + int(t[3:]) for t in (window.daily_from, window.daily_to))
-    if not one_day or end.hour or end.minute or first >= last:
-        return window
-    return Window(
-        start=wall_to_utc(start.date(), first * 60, now)[0],
-        end=wall_to_utc(start.date(), last * 60, now)[0],
-    )

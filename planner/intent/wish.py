@@ -6,7 +6,7 @@ from graph.intent import Constraint, Objective, Quantity
 from graph.site import Site
 from planner.intent.clause import Clause
 from planner.intent.moments import Now
-from planner.intent.times import When
+from planner.intent.when import When
 
 # Something that can be ranked: a quantity of an objective, or assets with their constraints.
 Ranked = str | tuple[str, ...]

@@ -1,0 +1,146 @@
+"""Days and hours of days: tomorrow, tonight, next weekend, on weekdays, peak hours."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+from graph.site import Site
+from planner.intent.moments import (
+    DAY_NAMES,
+    PARTS,
+    WEEKDAYS,
+    Moment,
+    Now,
+    doubt_about,
+    read_day,
+    said,
+    wall_to_utc,
+)
+from planner.intent.peak_hours import tariff_hours
+from planner.intent.tokens import Token
+from planner.intent.when import When, hour_minute
+
+Found = tuple[When, int] | None
+
+_LEADS = ("on the", "over the", "during the", "for the", "at the", "in the", "on", "over", "during",
+          "for", "at", "in", "the")  # fmt: skip
+
+
+def read_hours(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
+    """Peak hours, at night, in the evenings, on weekdays, at the weekend."""
+    j = i + said(tokens, i, *_LEADS)
+    if n := said(tokens, j, "off peak hours", "off peak times", "off peak", "cheap hours",
+                 "low tariff", "cheapest hours"):  # fmt: skip
+        return _tariff(site, now, False), j + n
+    if n := said(tokens, j, "on peak hours", "peak hours", "peak times", "peak time",
+                 "peak periods", "peak period", "peak tariff", "peak rates", "on peak",
+                 "expensive hours", "most expensive hours", "dearest hours", "peak price hours",
+                 "high tariff"):  # fmt: skip
+        return _tariff(site, now, True), j + n
+    if n := said(tokens, j, "office hours", "working hours", "business hours", "opening hours"):
+        name = " ".join(t.text for t in tokens[j : j + n])
+        return When(
+            questions=(f"When are {name}? Write e.g. from 8:00 to 18:00 on weekdays.",)
+        ), j + n
+    if n := said(tokens, j, "weekdays", "working days", "workdays"):
+        return When(days=WEEKDAYS[:5]), j + n
+    if n := said(tokens, j, "weekends"):
+        return When(days=WEEKDAYS[5:]), j + n
+    if n := said(tokens, j, "daytime", "day time"):
+        return When(daily=("06:00", "22:00")), j + n
+    if j > i and tokens[i].text == "during" and (n := said(tokens, j, "day")):
+        return When(daily=("06:00", "22:00")), j + n
+    j += said(tokens, j, "every", "each") or 0
+    if j == i:
+        return None
+    for part, (first, last) in PARTS.items():
+        if n := said(tokens, j, part, part + "s"):
+            return When(daily=(hour_minute(first * 3600), hour_minute(last % 24 * 3600))), j + n
+    return None
+
+
+def _tariff(site: Site, now: Now, dearest: bool) -> When:
+    hours, days, problem = tariff_hours(site, now.local, dearest)
+    return When(questions=(problem,)) if problem else When(daily=hours, days=days)
+
+
+def read_days(tokens: list[Token], i: int, now: Now) -> Found:
+    """Tomorrow, tonight, Friday, next weekend, Saturday and Sunday, Mon/Tue."""
+    if n := said(tokens, i, "overnight"):
+        return _night(now), i + n
+    j = i + said(tokens, i, *_LEADS)
+    listed = _day_list(tokens, j)
+    if listed:
+        return listed
+    next_one = said(tokens, j, "next", "this", "coming", "this coming")
+    if n := said(tokens, j + next_one, "weekend"):
+        return _weekend(now, tokens[j].text == "next"), j + next_one + n
+    if n := said(tokens, j, "next week"):
+        monday = now.today + timedelta(days=7 - now.today.weekday())
+        return _whole_days(monday, 7, now), j + n
+    found = read_day(tokens, j, now)
+    if found is None:
+        return None
+    moment, end = found
+    if moment.doubt:
+        return When(questions=(doubt_about(moment),)), end
+    if moment.part == "night" and moment.day == now.today:
+        return _night(now), end
+    return _day_span(moment, now), end
+
+
+def _day_list(tokens: list[Token], j: int) -> Found:
+    days: list[str] = []
+    plural = False
+    at = j
+    while at < len(tokens) and tokens[at].text.removesuffix("s") in DAY_NAMES | {"tue": 1}:
+        name = tokens[at].text
+        plural |= name not in DAY_NAMES
+        days.append(WEEKDAYS[DAY_NAMES.get(name, DAY_NAMES.get(name.removesuffix("s"), 0))])
+        at += 1
+        link = said(tokens, at, "and", "/", ",") or 0
+        after = tokens[at + link].text.removesuffix("s") if at + link < len(tokens) else ""
+        if not link or after not in DAY_NAMES:
+            break
+        at += link
+    if not days or (len(days) == 1 and not plural):
+        return None
+    return When(days=tuple(d for d in WEEKDAYS if d in days)), at
+
+
+def _day_span(moment: Moment, now: Now) -> When:
+    day = moment.day or now.today
+    first, last = PARTS[moment.part] if moment.part else (0, 24)
+    start, _ = wall_to_utc(day, first * 3600, now)
+    end, _ = wall_to_utc(day, last * 3600, now)
+    if end <= now.instant:
+        name = f"{moment.part or 'day'} of {day:%a %d %b}"
+        return When(questions=(f"The {name} is over: which one is meant?",))
+    return When(start=start if start > now.instant else None, end=end)
+
+
+def _whole_days(first: date, count: int, now: Now) -> When:
+    start, _ = wall_to_utc(first, 0, now)
+    end, _ = wall_to_utc(first + timedelta(days=count), 0, now)
+    return When(start=start if start > now.instant else None, end=end)
+
+
+def _weekend(now: Now, next_one: bool) -> When:
+    saturday = now.today + timedelta(days=(5 - now.today.weekday()) % 7)
+    if now.today.weekday() == 6:
+        saturday -= timedelta(days=1)
+    if next_one and saturday <= now.today:
+        saturday += timedelta(days=7)
+    span = _whole_days(saturday, 2, now)
+    note = f"next weekend is read as {saturday:%a %d %b} and the day after"
+    return replace(span, notes=(note,)) if next_one else span
+
+
+def _night(now: Now) -> When:
+    if now.local.hour < 6:
+        return When(
+            questions=(
+                "Is the night meant that ends at 06:00, or the one that begins at 22:00? "
+                "Write until 06:00, or from 22:00 to 06:00.",
+            )
+        )
+    return _day_span(Moment(day=now.today, part="night"), now)

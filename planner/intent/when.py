@@ -1,0 +1,82 @@
+"""A span of time as far as it was said."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from graph.intent import Window
+from planner.intent.moments import DAY_S, Now, wall_to_utc
+
+
+@dataclass(frozen=True)
+class When:
+    """A span as far as it was said. daily: two HH:MM. days: recurring. until: an end was named."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    daily: tuple[str, str] | None = None
+    days: tuple[str, ...] = ()
+    until: bool = False
+    notes: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+
+    @property
+    def window(self) -> Window:
+        """The same as a window of the intent."""
+        hours = self.daily or (None, None)
+        return Window(
+            start=self.start, end=self.end, daily_from=hours[0], daily_to=hours[1], days=self.days
+        )
+
+
+def combine(spans: list[When]) -> When:
+    """Several expressions about one thing: a date, hours, weekdays. Clashes become questions."""
+    whole = When()
+    for span in spans:
+        clash = [
+            name
+            for name in ("start", "end", "daily", "days")
+            if getattr(span, name) and getattr(whole, name)
+        ]
+        questions = ("Two times are given for one wish: which one holds?",) if clash else ()
+        whole = When(
+            whole.start or span.start,
+            whole.end or span.end,
+            whole.daily or span.daily,
+            whole.days or span.days,
+            whole.until or span.until,
+            whole.notes + span.notes,
+            whole.questions + span.questions + questions,
+        )
+    return whole
+
+
+def hour_minute(seconds: int) -> str:
+    """HH:MM of seconds after midnight."""
+    return f"{seconds // 3600:02d}:{seconds % 3600 // 60:02d}"
+
+
+def next_hours(daily: tuple[str, str], now: Now) -> tuple[datetime, datetime]:
+    """The daily hours that are running or come next, as an absolute span."""
+    first, last = (int(t[:2]) * 3600 + int(t[3:]) * 60 for t in daily)
+    length = last if last > first else last + DAY_S
+    for ahead in (-1, 0, 1):
+        day = now.today + timedelta(days=ahead)
+        end, _ = wall_to_utc(day, length, now)
+        if end > now.instant:
+            return wall_to_utc(day, first, now)[0], end
+    raise AssertionError("tomorrow's hours end after now")
+
+
+def condensed(window: Window, now: Now) -> Window:
+    """One day with hours is one absolute span: tomorrow from 14:00 to 16:00."""
+    if not (window.start and window.end and window.daily_from and window.daily_to) or window.days:
+        return window
+    start, end = (t.astimezone(now.zone) for t in (window.start, window.end))
+    one_day = start.hour == start.minute == 0 and end.date() == start.date() + timedelta(days=1)
+    first, last = (int(t[:2]) * 60 + int(t[3:]) for t in (window.daily_from, window.daily_to))
+    if not one_day or end.hour or end.minute or first >= last:
+        return window
+    return Window(
+        start=wall_to_utc(start.date(), first * 60, now)[0],
+        end=wall_to_utc(start.date(), last * 60, now)[0],
+    )
