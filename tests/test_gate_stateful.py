@@ -136,7 +136,7 @@ class GateAndPlant(RuleBasedStateMachine):
         dt = (self.now - at).total_seconds()
         slack = config.resolution + 1e-6
         crosses = floor is not None and (before == 0) != (value == 0)
-        if crosses and dt:
+        if crosses and point in self.last_write:
             assert max(before, value) <= floor + config.ramp_per_s * dt + slack, "stepped too far"
             last = self.changed.get(point)
             assert last is None or (self.now - last).total_seconds() >= config.dwell_s, "no dwell"
