@@ -396,3 +396,12 @@ def test_each_sentence_that_the_shipped_site_offers_compiles() -> None:
     for offered in pack.intents:
         reading = compile_intent(offered.text, pack.site, NOW)
         assert (reading.questions, reading.not_understood) == ((), ()), offered.name
+
+
+def test_each_sentence_of_the_grammar_reference_compiles() -> None:
+    page = (HERE.parent / "docs" / "reference" / "intent-grammar.md").read_text(encoding="utf-8")
+    sentences = page.partition("```intent\n")[2].partition("```")[0].splitlines()
+    assert len(sentences) >= 5
+    for sentence in sentences:
+        reading = read(sentence)
+        assert (reading.questions, reading.not_understood) == ((), ()), sentence

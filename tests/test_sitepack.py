@@ -1,16 +1,20 @@
 """A site pack loads, and whatever is wrong with one is named with file, line and field."""
 
+import json
 import math
 import pickle
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from graph.errors import SitePackError
+from graph.schema_tables import field_tables
+from graph.site_schema import site_json_schema
 from graph.sitepack import inner_path, load_site, load_telemetry, site_digest, site_from_document
-from graph.yaml_document import MAX_BYTES, parse_yaml
+from graph.yaml_document import MAX_BYTES, parse_yaml, read_yaml
 
 PACK = Path(__file__).parent / "data" / "site_pack"
 
@@ -280,3 +284,17 @@ def test_the_error_survives_a_trip_to_another_process(pack: Path) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert str(again) == str(error)
     assert (again.file, again.line, again.field) == (error.file, error.line, error.field)
+
+
+def test_the_published_schema_and_reference_are_those_of_the_code() -> None:
+    folder = Path(__file__).parent.parent / "docs" / "reference"
+    published = json.loads((folder / "site.schema.json").read_text(encoding="utf-8"))
+    assert published == site_json_schema()
+    assert field_tables() in (folder / "site-pack.md").read_text(encoding="utf-8")
+
+
+def test_the_schema_accepts_the_pack_and_refuses_an_unknown_field() -> None:
+    document = read_yaml(PACK / "site.yaml").value
+    validator = jsonschema.Draft202012Validator(site_json_schema())
+    assert list(validator.iter_errors(document)) == []
+    assert list(validator.iter_errors({**document, "colour": "red"}))
