@@ -6,8 +6,10 @@ starve it; cycles run on wall time too, unless the plant is stepped.
 
 import logging
 import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from graph.canonical import digest
@@ -55,7 +57,8 @@ def serve_gate(
         if stop is not None:
             watcher = threading.Thread(target=_stop_when, args=(stop, ended, server), daemon=True)
             watcher.start()
-        server.run()
+        with _signals_end_the_server():
+            server.run()
         ended.set()
         for thread in threads:
             thread.join(timeout=5)
@@ -65,6 +68,21 @@ def serve_gate(
         writer.close()
         if lab is not None:
             lab.close()
+
+
+@contextmanager
+def _signals_end_the_server() -> Iterator[None]:
+    """Uvicorn raises the signal that ended it a second time; the gate has yet to give back then."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(kind, lambda *_: None) for kind in kinds]
+    try:
+        yield
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
 
 
 def _build(file: GateFile) -> tuple[Gate, Journal, OpcUaWriter]:
