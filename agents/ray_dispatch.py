@@ -74,8 +74,9 @@ class RayDispatcher:
         self._references: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._started = threading.Event()
+        self._closing = threading.Event()
         self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._start, name="ray-start", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="ray", daemon=True)
         self._thread.start()
 
     @property
@@ -123,12 +124,18 @@ class RayDispatcher:
 
     def close(self) -> None:
         """Stop the actors and Ray."""
-        import ray
-
+        self._closing.set()
         self._thread.join(START_S)
-        ray.shutdown()
         self._actors.clear()
         self._references.clear()
+
+    def _live(self) -> None:
+        """Start Ray, and stay: its processes are killed when the thread that started them ends."""
+        self._start()
+        self._closing.wait()
+        import ray
+
+        ray.shutdown()
 
     def _start(self) -> None:
         try:
