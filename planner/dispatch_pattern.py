@@ -92,10 +92,13 @@ def _room(problem: DispatchProblem, x: Array) -> tuple[Array, Array]:
     temp = x[heat.tank]
     low, high = np.full(data.steps, -np.inf), np.full(data.steps, np.inf)
     for bound in problem.bounds:
-        if bound.signal == signal and bound.sense > 0:
-            low[bound.mask] = np.maximum(low[bound.mask], bound.value[bound.mask])
-        elif bound.signal == signal:
-            high[bound.mask] = np.minimum(high[bound.mask], bound.value[bound.mask])
+        if bound.signal != signal:
+            continue
+        edge = (bound.value + bound.sense * bound.margin)[bound.mask]
+        if bound.sense > 0:
+            low[bound.mask] = np.maximum(low[bound.mask], edge)
+        else:
+            high[bound.mask] = np.minimum(high[bound.mask], edge)
     for z, air in enumerate(data.hub.zones.air):
         needed = x[heat.temps[air]] + x[heat.heat[z]] / data.hub.zones.emitter_kw_k[z]
         low = np.maximum(low, needed)

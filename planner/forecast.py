@@ -1,17 +1,18 @@
 """Forecasts of weather, sun and load from the site's own telemetry, with the errors they have made.
 
 A forecast starts from the climatology of the last weeks by time of day (working days and weekends
-apart for loads) and adds two anomalies that fade with the lead: that of the last two hours and that of
-the last day. How fast they fade is fitted by least squares on the history itself. Sun and PV are
+apart for loads) and adds two anomalies that fade with the lead: that of the last two hours and that
+of the last day. How fast they fade is fitted by least squares on the history itself. Sun and PV are
 handled as a clearness index under the envelope of the last weeks, so that nights stay dark.
 
 The same forecaster is then run at past moments; its errors there are the error paths from which
 futures are drawn. No archived weather forecasts are used: these are the errors of this forecaster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +74,14 @@ def make_forecasts(
         frame: telemetry on the site's step up to `as_of`; NaN marks missing samples.
 
     Raises:
-        InputError: the history is shorter than two weeks, or a signal has no usable sample.
+        InputError: the history ends elsewhere than at `as_of`, is shorter than two weeks, or a
+            signal has no usable sample.
     """
+    if abs((as_of - frame.end).total_seconds()) > frame.step_s:
+        raise InputError(
+            f"telemetry ends at {frame.end.isoformat()}, the forecast begins {as_of.isoformat()}",
+            "hand over the history up to that moment, no more and no less",
+        )
     calendar = _calendar(site, frame, horizon_steps)
     origins = _origins(calendar, horizon_steps)
     return tuple(
@@ -84,7 +91,7 @@ def make_forecasts(
 
 def _calendar(site: Site, frame: Frame, horizon_steps: int) -> _Calendar:
     total = len(frame) + horizon_steps
-    begins = [frame.start + timedelta(seconds=frame.step_s * (k - 1)) for k in range(0, total)]
+    begins = [frame.start + timedelta(seconds=frame.step_s * (k - 1)) for k in range(total)]
     # One look-up a day: the weekend begins at local midnight, quarter hours do not matter here.
     zone = site.zone_info
     weekend = np.array([t.astimezone(zone).weekday() >= 5 for t in begins])
@@ -111,10 +118,10 @@ def _all_series(site: Site, frame: Frame) -> list[_Series]:
     for weather in site.of_kind("weather"):
         found.append(_series(site, frame, f"{weather.id}.temp_degc", decimals=2))
         found.append(_series(site, frame, f"{weather.id}.ghi_w_m2", solar=True, decimals=1))
-    for pv in site.of_kind("pv"):
-        found.append(_series(site, frame, f"{pv.id}.power_kw", solar=True, decimals=3))
-    for load in site.of_kind("load"):
-        found.append(_series(site, frame, f"{load.id}.power_kw", by_day_kind=True, decimals=3))
+    pvs = [f"{pv.id}.power_kw" for pv in site.of_kind("pv")]
+    found += [_series(site, frame, signal, solar=True, decimals=3) for signal in pvs]
+    loads = [f"{load.id}.power_kw" for load in site.of_kind("load")]
+    found += [_series(site, frame, signal, by_day_kind=True, decimals=3) for signal in loads]
     return found
 
 
@@ -157,7 +164,7 @@ def _forecast(series: _Series, calendar: _Calendar, origins: Sequence[int], step
 def _features(series: _Series, calendar: _Calendar, origin: int, steps: int) -> tuple[Array, Array]:
     """Climatology over the horizon (steps,), and the two anomalies at the origin (2,)."""
     known = _normalised(series, calendar, origin)
-    climate = _climatology(series, calendar, known, origin)
+    climate = _climatology(series, calendar, known)
     base = climate(origin, steps)
     day = calendar.per_day
     recent = RECENT_S // calendar.step_s
@@ -199,8 +206,8 @@ def _by_time_of_day(known: Array, day: int, days: int) -> tuple[Array, NDArray[n
     return tail.reshape(count, day), order
 
 
-def _climatology(series: _Series, calendar: _Calendar, known: Array, origin: int):  # type: ignore[no-untyped-def]
-    """A function (first row, count) -> expected values, from rows before `origin` only."""
+def _climatology(series: _Series, calendar: _Calendar, known: Array) -> Callable[[int, int], Array]:
+    """A function (first row, count) -> expected values, from the rows of `known` only."""
     day = calendar.per_day
     table, order = _by_time_of_day(known, day, CLIMATE_DAYS)
     overall = _mean(known)
@@ -252,7 +259,7 @@ def _fit(truth: Array, base: Array, features: Array, scales: Array, step_s: int)
     steps = truth.shape[1]
     lead_h = (np.arange(steps) + 0.5) * step_s / 3600.0
     weights = np.zeros((steps, 2))
-    for low, high in zip(LEAD_EDGES_H[:-1], LEAD_EDGES_H[1:], strict=True):
+    for low, high in pairwise(LEAD_EDGES_H):
         inside = (lead_h >= low) & (lead_h < high)
         if not inside.any():
             continue
@@ -269,7 +276,7 @@ def _fit(truth: Array, base: Array, features: Array, scales: Array, step_s: int)
 def _apply(series: _Series, base: Array, features: Array, scales: Array, weights: Array) -> Array:
     """Forecasts (origins, steps) inside the signal's physical range."""
     values = (base + np.einsum("of,sf->os", features, weights)) * scales
-    return np.clip(values, series.minimum, series.maximum)
+    return np.asarray(np.clip(values, series.minimum, series.maximum))
 
 
 def _hourly(errors: Array, step_s: int, decimals: int) -> tuple[tuple[float, ...], ...]:

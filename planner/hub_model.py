@@ -133,10 +133,13 @@ def hub_numbers(site: Site, twin: HubModel) -> HubNumbers:
             if i == 0
             else StorageNumbers(asset.capacity_kwh, one_way, one_way)
         )
+    heated = bool(site.of_kind("heat_pump"))
+    tank = TankNumbers(twin.tank_capacity_kwh_k, twin.tank_loss_kw_k, twin.tank_ambient_degc)
+    zones = tuple(a.id for a in site.of_kind("zone"))
     return HubNumbers(
         batteries=batteries,
-        tank=TankNumbers(twin.tank_capacity_kwh_k, twin.tank_loss_kw_k, twin.tank_ambient_degc),
-        zones=_zones(tuple(a.id for a in site.of_kind("zone")), twin, site.step_s),
+        tank=tank if heated else None,
+        zones=_zones(zones, twin, site.step_s) if heated else None,
         cop=twin.cop,
         thermostat_tau_h=twin.thermostat_tau_h,
     )
