@@ -555,6 +555,19 @@ def test_a_higher_epoch_makes_the_gate_step_down_without_touching_anything():
     assert core.claimed(world.state, 8).fenced is False
 
 
+def test_a_restarted_plant_that_forgot_the_epoch_ends_the_order_and_fences_nobody():
+    world = engaged()
+    world.cycle()
+    world.state = core.claimed(world.state, 4)
+    world.epoch = 4
+    world.cycle()
+    world.epoch = 0
+    world.cycle()
+    world.settle([WriteResult(point=BATTERY, accepted=False, reason="stale_epoch")])
+    world.cycle()
+    assert (phase(world.state), world.state.last.reason) == ("rolled_back", "epoch_lost")
+
+
 def test_all_local_releases_what_anybody_commands_but_an_operator_and_stays_off():
     world = engaged()
     world.cycle()

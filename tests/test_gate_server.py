@@ -70,8 +70,8 @@ class Bench:
     def open(self):
         """Start both processes."""
         folder = self.folder
-        arguments = ("--port", free_port(), "--start", START.isoformat(), "--seed", 3)
-        self.plant, self.endpoint = launch(PLANT, *arguments, "--watchdog-s", WATCHDOG_S)
+        self.plant_port = free_port()
+        self.start_plant()
         self.tls = folder / "tls"
         make_ca(self.tls)
         self.files = {
@@ -101,6 +101,10 @@ class Bench:
             self.endpoint, plant.namespace, [s.id for s in site.signals], self.points
         )
         self.start_gate()
+
+    def start_plant(self):
+        arguments = ("--port", self.plant_port, "--start", START.isoformat(), "--seed", 3)
+        self.plant, self.endpoint = launch(PLANT, *arguments, "--watchdog-s", WATCHDOG_S)
 
     def start_gate(self):
         self.gate, self.port = launch(GATE, self.config_path)
@@ -308,3 +312,21 @@ def test_a_gate_that_is_told_to_end_gives_everything_back_first(bench):
     assert Owner.REMOTE not in bench.owners().values()
     end(bench.gate)
     bench.start_gate()
+
+
+def test_a_plant_that_vanishes_and_returns_is_local_and_is_claimed_again(bench):
+    with bench.client() as client:
+        client.set_mode("approve")
+        client.submit(bench.bundle().data)
+        client.advance(60)
+        end(bench.plant)
+        with pytest.raises(UnavailableError):
+            client.advance(60)
+        bench.start_plant()
+        client.advance(120)
+        status = client.advance(60)
+        assert status["phase"] == "shed"  # the new plant's time runs back: named, not guessed at
+        assert status["last"]["reason"] == "plant_clock"
+        assert Owner.REMOTE not in bench.owners().values()
+        client.submit(bench.bundle().data)
+        assert bench.owners()[POINT] is Owner.REMOTE

@@ -243,6 +243,8 @@ def settle(
     for result in results:
         if result.accepted:
             continue
+        if result.reason == "stale_epoch" and readings.epoch < state.epoch:
+            continue  # the plant itself was restarted and has forgotten: nobody else is there
         if result.reason == "stale_epoch":
             down = step_down(state, config, now, max(readings.epoch, state.epoch + 1))
             return Step(down.state, commands + down.commands)

@@ -109,6 +109,8 @@ class Gate:
             RefusedError: with the refusal's name.
         """
         with self._lock:
+            if self._state.ending:
+                self.cycle()  # the plant may have taken the last order's points back by now
             self.act(lambda r: core.engage(self._state, self.config, make_order(r), r))
             self.cycle()
 
