@@ -17,7 +17,7 @@ from typing import Any
 
 from agents.candidates import Candidates, choose_candidates
 from agents.compliance import check_policies
-from agents.explanation import counterfactuals, explain
+from agents.explanation import counterfactuals, explain, play
 from agents.fidelity import fidelity_gaps
 from agents.fingerprint import code_digest, fingerprint
 from agents.interventions import Problem
@@ -63,8 +63,11 @@ MARGINS = (
 # A proposal is good for as long as its constraints are proven, and at least for two hours: the plan
 # is made anew every hour, and one missed re-planning must not end it.
 LEAST_S = 7200
-# An intervention only asks whether the plan moves, so it is solved to a coarser gap.
-INTERVENTION = SolveOptions(gap=0.03, nodes=200, explain=False, rescue=False)
+# An intervention asks which way the plan moves: it keeps the plan's starts where it can and takes the
+# first powers that fit, within whatever gap, so it costs a linear programme and not a search.
+INTERVENTION = SolveOptions(
+    gap=0.9, nodes=0, explain=False, rescue=False, refine=False, keep_pattern=True
+)
 
 
 def silent(_: str, __: Mapping[str, Any]) -> None:
@@ -248,8 +251,9 @@ def _finish(
     problem: Problem = (world.site, snapshot, wanted)
     plan, shadow, canary = drafted.plan, run.known["shadow"], run.known["canary"]
     seed = drafted.frame.seed
-    causal = explain(problem, world.twin, plan, partial(plan_again, world.twin), seed)
-    flips = counterfactuals(world.site, world.twin, snapshot, plan, shadow, seed)
+    trials = play(world.twin, snapshot, plan, seed)
+    causal = explain(problem, plan, trials, partial(plan_again, world.twin))
+    flips = counterfactuals(world.site, snapshot, trials, shadow)
     progress("explanation", {"because": len(causal.because), "refuted": len(causal.refutations)})
     risk, rule = risk_of(world.site, shadow, fidelity_gaps(world.twin))
     parts = PolicyInput(

@@ -7,7 +7,8 @@ would have to change for the decision to change.
 3. The flip point of the price spread is exact for the plan as it stands: cost is linear in prices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +21,16 @@ from graph.proposal import Because, Causal, Counterfactuals, Effect
 from graph.site import Site
 from graph.snapshot import Snapshot
 from sandbox.energy_hub import HubTwin
-from sandbox.futures import sample_futures
+from sandbox.futures import Futures, sample_futures
 from sandbox.scenario import roll_out_plans
 from sandbox.shadow import kpis_of
+
+Traces = Mapping[str, NDArray[np.float64]]
 
 # Interventions are planned again one by one; four keep a decision inside its time.
 MAX_CLAIMS = 4
 FLIP_STEP = 0.02  # the flip point is checked this far to both sides
-EFFECT_FUTURES = 48  # enough for an interval of a mean; the proposal's own KPIs use all futures
+EFFECT_FUTURES = 32  # enough for an interval of a mean; the proposal's own KPIs use all futures
 
 ASSUMPTIONS = (
     "the twin's structure holds: what it leaves out is listed under fidelity_gaps",
@@ -36,15 +39,59 @@ ASSUMPTIONS = (
 )
 
 
-def explain(problem: Problem, twin: HubTwin, plan: Plan, replan: Replan, seed: int) -> Causal:
+@dataclass(frozen=True)
+class Trials:
+    """The plan, doing nothing, and the plan without each asset's part, on the same futures."""
+
+    futures: Futures
+    whole: Traces
+    idle: Traces
+    without: dict[str, Traces]
+
+
+def play(twin: HubTwin, snapshot: Snapshot, plan: Plan, seed: int) -> Trials:
+    """Play them all side by side in the twin."""
+    futures = sample_futures(twin, snapshot, EFFECT_FUTURES, seed)
+    assets = sorted({p.split(".", 1)[0] for p in plan.setpoints})
+    plans = [plan, None, *(without(plan, asset) for asset in assets)]
+    whole, idle, *parts = roll_out_plans(twin, snapshot, futures, plans)
+    return Trials(futures, whole, idle, dict(zip(assets, parts, strict=True)))
+
+
+def explain(problem: Problem, plan: Plan, trials: Trials, replan: Replan) -> Causal:
     """The because-chain of `plan`, each claim tried by intervening on its cause."""
-    because, refuted = check_claims(problem, plan, replan)
     site, snapshot, _ = problem
+    because, refuted = check_claims(problem, plan, replan)
+    effects = part_effects(site, snapshot, trials)
+    because += [link for e in effects if (link := part_link(site, e)) is not None]
     return Causal(
         because=tuple(because),
-        effects=tuple(part_effects(site, twin, snapshot, plan, seed)),
+        effects=tuple(effects),
         assumptions=ASSUMPTIONS,
         refutations=tuple(refuted),
+    )
+
+
+def part_link(site: Site, effect: Effect) -> Because | None:
+    """A part of the plan that provably saves or costs money, as a link of the chain.
+
+    It is an intervention by itself: the part was taken out, and the cost moved by this much.
+    """
+    low, high = effect.interval
+    if effect.effect != "settled_cost" or low <= 0.0 <= high:
+        return None
+    word = "saves" if effect.size < 0 else "costs"
+    asset = next(a for a in site.assets if a.id == effect.cause.removeprefix("commanding "))
+    return Because(
+        cause=effect.cause,
+        effect="settled cost",
+        text=f"Commanding the {asset.label or asset.id} {word} {abs(effect.size):.2f} "
+        f"{effect.unit} on average ({abs(high):.2f} to {abs(low):.2f}); without that part it would not",
+        size=effect.size,
+        unit=effect.unit,
+        source="intervention",
+        checked=True,
+        signals=tuple(s.id for s in site.signals if s.asset == asset.id),
     )
 
 
@@ -92,20 +139,17 @@ def _judge(claim: Claim, plan: Plan, other: Plan) -> Because | None:
     )
 
 
-def part_effects(
-    site: Site, twin: HubTwin, snapshot: Snapshot, plan: Plan, seed: int
-) -> list[Effect]:
-    """Take each asset's part out of the plan and see what cost and comfort become."""
-    futures = sample_futures(twin, snapshot, EFFECT_FUTURES, seed)
-    assets = sorted({p.split(".", 1)[0] for p in plan.setpoints})
-    plans = [plan, *(without(plan, asset) for asset in assets)]
-    traces = roll_out_plans(twin, snapshot, futures, plans)
-    whole, *parts = [kpis_of(site, snapshot, futures, t) for t in traces]
-    return [
-        _effect(site, f"commanding {asset}", kpi, whole[kpi] - part[kpi])
-        for asset, part in zip(assets, parts, strict=True)
-        for kpi in ("settled_cost", "comfort")
-    ]
+def part_effects(site: Site, snapshot: Snapshot, trials: Trials) -> list[Effect]:
+    """What cost and comfort become when an asset's part is taken out of the plan."""
+    whole = kpis_of(site, snapshot, trials.futures, trials.whole)
+    effects = []
+    for asset, traces in trials.without.items():
+        part = kpis_of(site, snapshot, trials.futures, traces)
+        effects += [
+            _effect(site, f"commanding {asset}", kpi, whole[kpi] - part[kpi])
+            for kpi in ("settled_cost", "comfort")
+        ]
+    return effects
 
 
 def without(plan: Plan, asset: str) -> Plan:
@@ -115,7 +159,7 @@ def without(plan: Plan, asset: str) -> Plan:
 
 
 def _effect(site: Site, cause: str, kpi: str, delta: NDArray[np.float64]) -> Effect:
-    """Mean and its 95 % interval (normal: means of 48 futures)."""
+    """Mean and its 95 % interval (normal: means of 32 futures)."""
     mean, half = float(delta.mean()), 1.96 * float(delta.std(ddof=1)) / np.sqrt(len(delta))
     unit = KPI_UNITS[kpi].replace("money", site.currency)
     return Effect(
@@ -124,29 +168,28 @@ def _effect(site: Site, cause: str, kpi: str, delta: NDArray[np.float64]) -> Eff
 
 
 def counterfactuals(
-    site: Site, twin: HubTwin, snapshot: Snapshot, plan: Plan, shadow: ShadowResult, seed: int
+    site: Site, snapshot: Snapshot, trials: Trials, shadow: ShadowResult
 ) -> Counterfactuals:
     """Inaction, runner-up and the changes that would turn the decision."""
     by_source = {o.source: o.kpis for o in shadow.outcomes}
     return Counterfactuals(
         inaction=by_source["baseline"],
         runner_up=by_source.get(shadow.runner_up or ""),
-        flip=tuple(flips(site, twin, snapshot, plan, seed)),
+        flip=tuple(flips(site, snapshot, trials)),
     )
 
 
-def flips(site: Site, twin: HubTwin, snapshot: Snapshot, plan: Plan, seed: int) -> list[str]:
+def flips(site: Site, snapshot: Snapshot, trials: Trials) -> list[str]:
     """Sentences: how far the price spread would have to shrink until doing nothing is as good.
 
     With import prices mean + s (price - mean), the gain over doing nothing is affine in s, so two
     evaluations give the root; the root is checked by evaluating on both sides of it.
     """
-    futures = sample_futures(twin, snapshot, EFFECT_FUTURES, seed)
-    mine, idle = roll_out_plans(twin, snapshot, futures, [plan, None])
 
     def gain(share: float) -> float:
         scaled = scale_spread(snapshot, share)
-        costs = [kpis_of(site, scaled, futures, t)["settled_cost"] for t in (idle, mine)]
+        pair = (trials.idle, trials.whole)
+        costs = [kpis_of(site, scaled, trials.futures, t)["settled_cost"] for t in pair]
         return float((costs[0] - costs[1]).mean())
 
     now, flat = gain(1.0), gain(0.0)

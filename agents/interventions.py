@@ -121,6 +121,8 @@ def _bound_claim(site: Site, intent: Intent, plan: Plan, active: ActiveConstrain
     """Relax a band of the intent by one unit: the objective should fall by about the multiplier."""
     if active.signal is None or plan.objective is None:
         return None
+    if any(name.startswith(active.id) for name in plan.slack):
+        return None  # it is broken from the start: its price is a penalty, not money
     index = next(
         (
             k

@@ -18,6 +18,7 @@ from safety.ledger import Ledger
 from sandbox.energy_hub import HubTwin
 from sandbox.parameters import load_parameters
 
+
 def load_context(folder: Path) -> tuple[SitePack, SiteContext]:
     """The pack and its twin. Raises SitePackError or InputError."""
     pack = load_site(folder)

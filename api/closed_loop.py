@@ -29,6 +29,7 @@ from safety.gate.config import config_from_site
 from safety.lifecycle import State
 
 Say = Callable[[str], None]
+SETTLE_S = 300.0
 
 
 class LoopResult(Record):
@@ -96,7 +97,12 @@ def run_loop(
     gate = operations.copilot.gate
     assert gate is not None
     while loop.plant.time < end:
-        if not gate.status().get("engaged"):
+        status = gate.status()
+        if status.get("phase") == "rolling_back":
+            gate.advance(SETTLE_S)  # the last order's points go back to the local law first
+            operations.tick(futures)
+            status = gate.status()
+        if not status.get("engaged"):
             _ask(loop, text, end, futures, say)
         gate.advance(min(REPLAN_S, (end - loop.plant.time).total_seconds()))
         operations.tick(futures)

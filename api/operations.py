@@ -114,7 +114,7 @@ class Operations:
         covering, last = self.covering, self._replanned_at
         if covering is None or last is None or now < last + timedelta(seconds=REPLAN_S):
             return
-        if now >= covering.standing.until or not self._still_running(covering):
+        if now >= covering.standing.until or self._taken_back():
             self.disengage()
             return
         self._replanned_at = now
@@ -136,10 +136,15 @@ class Operations:
             self.missed_replans.append(f"{now.isoformat()}: {error}")
             log.warning("no new plan at %s: %s", now.isoformat(), error)
 
-    def _still_running(self, covering: Covering) -> bool:
+    def _taken_back(self) -> bool:
+        """Whether the last order ended otherwise than by its time: then people decide first.
+
+        An order that only ran out may be followed by the next plan under the same leave.
+        """
         gate = self.copilot.gate
         status: Mapping[str, Any] = gate.status() if gate else {}
-        return bool(status.get("engaged"))
+        last = status.get("last") or {}
+        return not status.get("engaged") and last.get("outcome") != "completed"
 
     def _shifted(self, now: datetime) -> dict[str, tuple[float, ...]]:
         """The plan in force from `now` on."""

@@ -41,7 +41,8 @@ class WhatIfRequest(Record):
     """Changes to try in the twin."""
 
     changes: dict[str, Any] = Field(
-        min_length=1, max_length=20,
+        min_length=1,
+        max_length=20,
         description="outdoor_add_k, price_factor, set (point: value), off (assets)",
     )
     futures: int = Field(50, ge=1, le=500)

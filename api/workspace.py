@@ -103,9 +103,7 @@ def create_workspace(folder: Path, *, lab: bool, clock: Clock | None = None) -> 
             holders[role] = [person]
     now: datetime = (clock or SystemClock()).now()
     clock_kind: Literal["utc", "simulated"] = "simulated" if lab else "utc"
-    write_root(
-        workspace.root_file, make_root(holders, now + ROOT_VALID, plant_clock=clock_kind)
-    )
+    write_root(workspace.root_file, make_root(holders, now + ROOT_VALID, plant_clock=clock_kind))
     workspace.proposals.mkdir(parents=True, exist_ok=True)
     workspace.gate.mkdir(parents=True, exist_ok=True)
     return workspace

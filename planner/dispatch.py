@@ -101,7 +101,9 @@ def _plan(
             found = solve_problem(problem, options, known)
         if found.x is None:
             return _infeasible(data, intent, options, problem, found, conflicts)
-    problem, refined = refine(problem, found, intent, margin, options)
+    refined = found
+    if options.refine:
+        problem, refined = refine(problem, found, intent, margin, options)
     checked = assess(problem, refined, options)
     plan = _report(problem, refined, checked, ())
     if not options.explain or not plan.status.usable:

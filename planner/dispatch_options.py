@@ -33,6 +33,10 @@ class SolveOptions(Record):
     abort_after_s: float = Field(30.0, gt=0, description="wall clock; what it cuts off is no plan")
     explain: bool = Field(True, description="multipliers of the active constraints")
     price_starts: bool = Field(False, description="re-solve with one start more and one less")
+    refine: bool = Field(True, description="correct the COP for the planned tank temperature")
+    keep_pattern: bool = Field(
+        False, description="keep the incumbent's on/off where it is whole: one linear programme"
+    )
     rescue: bool = Field(True, description="report the least violation when nothing is feasible")
 
     @property

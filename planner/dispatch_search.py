@@ -58,6 +58,10 @@ def search(
     """
     milp, limits = problem.milp, options.limits
     session = LinearSession(milp, cost, offset, limits)
+    if options.keep_pattern and known is not None and not np.isnan(known).any():
+        kept = _kept(session, problem, cost, offset, options, known > 0.5)
+        if kept is not None:
+            return kept
     relaxed = session.solve()
     spent = relaxed.iterations
     if relaxed.x is None or relaxed.status is not SolveStatus.OPTIMAL:
@@ -90,6 +94,25 @@ def search(
     if not branch and best is not None:
         return _finish(best, relaxed.objective, fixed, options, 0, spent, "patterns")
     return _branch(session, problem, cost, offset, options, best, fixed, spent)
+
+
+def _kept(
+    session: LinearSession,
+    problem: DispatchProblem,
+    cost: Array,
+    offset: float,
+    options: SolveOptions,
+    pattern: Bools,
+) -> Found | None:
+    """The best powers for a given pattern; None where the pattern does not carry the problem."""
+    if problem.hub.heat is None:
+        return None
+    trial = _fix(problem, pattern)
+    result = _fixed_solve(session, trial, cost, offset, options)
+    if result.x is None or result.status is not SolveStatus.OPTIMAL:
+        return None
+    # Its own bound: nothing is said of other patterns, so it never claims a gap over them.
+    return _finish(result, result.objective, trial, options, 0, result.iterations, "kept pattern")
 
 
 def _patterns(

@@ -56,7 +56,9 @@ def changes_of(
         try:
             changes.setdefault("set", {})[point] = float(value)
         except ValueError as error:
-            raise InputError(f"--set {item!r} is not point=value", "e.g. hp.power_set_kw=0") from error
+            raise InputError(
+                f"--set {item!r} is not point=value", "e.g. hp.power_set_kw=0"
+            ) from error
     if off:
         changes["off"] = list(off)
     if not changes:
