@@ -96,9 +96,16 @@ class OpcUaLink:
     async def _read(self, names: Sequence[str]) -> list[Any]:
         from asyncua import ua
 
-        client = await self._session()
-        ids = [self._id(n) for n in names]
-        return list(await client.uaclient.read_attributes(ids, ua.AttributeIds.Value))
+        for last_try in (False, True):
+            client = await self._session()
+            ids = [self._id(n) for n in names]
+            try:
+                return list(await client.uaclient.read_attributes(ids, ua.AttributeIds.Value))
+            except ConnectionError:  # a session that died unnoticed; reading twice does no harm
+                if last_try:
+                    raise
+                await self._drop()
+        raise AssertionError("unreachable")
 
     async def _call(self, method: str, arguments: Sequence[tuple[Any, str]]) -> Any:
         from asyncua import ua
@@ -140,7 +147,8 @@ class OpcUaLink:
         client, self._client = self._client, None
         if client is not None:
             try:
-                client.disconnect_socket()
+                # Ends asyncua's own tasks, too; what it wants to tell the server goes nowhere.
+                await asyncio.wait_for(client.disconnect(), self._timeout_s)
             except Exception:
                 log.debug("a broken session did not close cleanly", exc_info=True)
 
