@@ -30,9 +30,9 @@ SENTENCE = (
     "minimise energy cost until tomorrow 18:00, keep the rooms between 20 and 24 °C, "
     "battery above 20 %, at most 4 heat-pump starts a day"
 )
-START = "2026-01-12T18:00:00-08:00"
+START = "2026-01-13T00:00:00-08:00"
 STEP_S = 900
-FAULT = ("temperature_sensor_drift", {"point": "zone_north.temp_degc", "k_per_h": 3.0})
+FAULT = ("temperature_sensor_drift", {"point": "zone_north.temp_degc", "k_per_h": 8.0})
 FAULT_HOURS = 6.0
 
 Say = Callable[[str], None]

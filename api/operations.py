@@ -126,6 +126,9 @@ class Operations:
                 incumbent=self._shifted(now),
                 futures=futures,
             )
+            if decision.outcome == "shed":
+                # Diagnostics no longer trusts an input that the plan in force rests on, too.
+                self.abort(f"shed: {'; '.join(decision.reasons)}"[:200], "diagnostics")
             if decision.proposal is None or snapshot is None:
                 raise InputError(f"{decision.outcome}: {'; '.join(decision.reasons)}")
             signed = self.copilot.sign(decision, snapshot)
