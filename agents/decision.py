@@ -197,7 +197,7 @@ def planning_intent(world: World, snapshot: Snapshot, intent: Intent) -> Intent:
 
 
 def plan_again(twin: HubTwin, problem: Problem, plan: Plan) -> Plan:
-    """Plan a changed problem, starting from the pattern of `plan`."""
+    """Plan a changed problem with the starts of `plan`."""
     site, snapshot, intent = problem
     return plan_dispatch(
         site, twin, snapshot, intent, margin=MARGINS[0], incumbent=plan, options=INTERVENTION

@@ -1,7 +1,7 @@
 """Interventions: change one cause, plan again, and see whether the decision moves as claimed.
 
 A claim of the because-chain is worth what its intervention shows. Each one here changes exactly one
-input of the planner (a price, a bound, the weather) and says what should happen to the plan.
+input of the planner (a price, a bound) and says what should happen to the plan.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from graph.intent import Band, Intent
 from graph.plan import ActiveConstraint, Plan
 from graph.site import Site
-from graph.snapshot import Forecast, Snapshot
+from graph.snapshot import Snapshot
 
 Array = NDArray[np.float64]
 Problem = tuple[Site, Snapshot, Intent]
@@ -45,11 +45,10 @@ def dear_steps(snapshot: Snapshot) -> NDArray[np.bool_]:
 
 
 def claims(problem: Problem, plan: Plan) -> list[Claim]:
-    """What may be claimed of this plan: prices, bounds that bind, the weather, the sun."""
+    """What may be claimed of this plan: prices, and bounds that bind."""
     site, snapshot, intent = problem
     found = [*_price_claims(site, snapshot, plan)]
     found += [c for a in plan.active if (c := _bound_claim(site, intent, plan, a)) is not None]
-    found += [*_weather_claims(site, snapshot, plan)]
     return found
 
 
@@ -83,8 +82,8 @@ def _price_claims(site: Site, snapshot: Snapshot, plan: Plan) -> list[Claim]:
             found.append(
                 Claim(
                     cause="price spread", effect=f"{battery.id} discharges in the dear hours",
-                    text=f"Power is dear in some hours ({gap}), so the {battery.label or battery.id}"
-                    f" gives {out:.0f} kWh there",
+                    text=f"Power is dear in some hours ({gap}), so the "
+                    f"{battery.label or battery.id} gives {out:.0f} kWh there",
                     unit="kWh", signals=(signal,), intervene=flat_prices,
                     measure=partial(_kwh, signal=signal, mask=dear, sign=-1.0),
                 )
@@ -98,8 +97,9 @@ def _price_claims(site: Site, snapshot: Snapshot, plan: Plan) -> list[Claim]:
             found.append(
                 Claim(
                     cause="price spread", effect=f"{pump.id} runs before the dear hours",
-                    text=f"For the same reason the {pump.label or pump.id} takes {cheap / total:.0%} of "
-                    f"its energy in the cheap hours, which are {share:.0%} of the time",
+                    text=f"For the same reason the {pump.label or pump.id} takes "
+                    f"{cheap / total:.0%} of its energy in the cheap hours, which are "
+                    f"{share:.0%} of the time",
                     unit="kWh in excess of an even spread", signals=(signal,),
                     intervene=flat_prices,
                     measure=partial(_excess_kwh, signal=signal, cheap=~dear),
@@ -162,38 +162,3 @@ def _bound_claim(site: Site, intent: Intent, plan: Plan, active: ActiveConstrain
         unit=site.currency, signals=(active.signal,), intervene=relaxed,
         measure=still_paid,
     )  # fmt: skip
-
-
-def _weather_claims(site: Site, snapshot: Snapshot, plan: Plan) -> list[Claim]:
-    found = []
-    everywhere = np.ones(snapshot.horizon_steps, dtype=bool)
-    for pump in site.of_kind("heat_pump"):
-        signal = f"{pump.id}.power_kw"
-        used = _kwh(plan, signal, everywhere, 1.0)
-        outdoor = f"{getattr(pump, 'source', '')}.temp_degc"
-        if used > 1.0:
-            mean = float(snapshot.expected(outdoor).mean())
-            found.append(
-                Claim(
-                    cause="outdoor temperature", effect=f"energy of {pump.id}",
-                    text=f"It is {mean:.1f} °C outside on average, so the "
-                    f"{pump.label or pump.id} needs {used:.0f} kWh",
-                    unit="kWh", signals=(outdoor, signal),
-                    intervene=partial(warmer, signal=outdoor, kelvin=5.0),
-                    measure=partial(_kwh, signal=signal, mask=everywhere, sign=1.0),
-                )
-            )  # fmt: skip
-    return found
-
-
-def warmer(problem: Problem, signal: str, kelvin: float) -> Problem:
-    """The same horizon with `signal` higher by `kelvin`."""
-    site, snapshot, intent = problem
-
-    def shifted(f: Forecast) -> Forecast:
-        if f.signal != signal:
-            return f
-        return f.model_copy(update={"values": tuple(v + kelvin for v in f.values)})
-
-    forecasts = tuple(shifted(f) for f in snapshot.forecasts)
-    return site, snapshot.model_copy(update={"forecasts": forecasts}), intent

@@ -20,8 +20,11 @@ from api.cli import emit
     is_flag=True,
     help="An archived bundle: do not ask whether it is still valid.",
 )
+@click.option("--approved", "approval", is_flag=True, help="Demand a full quorum of approvals.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def verify(file: Path, root: Path, at: str | None, ignore_expiry: bool, as_json: bool) -> None:
+def verify(
+    file: Path, root: Path, at: str | None, ignore_expiry: bool, approval: bool, as_json: bool
+) -> None:
     """Check signature, digests, expiry, policies, approvals and ledger inclusion of FILE.
 
     A laboratory's root says that its plant's clock is simulated: then validity is judged only at
@@ -34,7 +37,10 @@ def verify(file: Path, root: Path, at: str | None, ignore_expiry: bool, as_json:
     trusted = load_root(root)
     simulated = trusted.plant_clock == "simulated" and at is None
     now = None if ignore_expiry or simulated else parse_time(at) if at else datetime.now(UTC)
-    report = verify_bundle(file.read_bytes(), trusted, now=now, require_approval=False)
+    data = file.read_bytes()
+    # A bundle that carries approvals must carry enough of them; one that waits for them need not.
+    approved = approval or b'"approvals":[{' in data
+    report = verify_bundle(data, trusted, now=now, require_approval=approved)
     lines = [
         f"{'ok  ' if c.ok else 'FAIL'} {c.number:2d} {c.name}: {c.detail}" for c in report.checks
     ]
