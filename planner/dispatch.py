@@ -19,7 +19,7 @@ from graph.snapshot import Snapshot
 from planner.dispatch_assess import Assessment, assess
 from planner.dispatch_inputs import DispatchInputs, dispatch_inputs
 from planner.dispatch_objective import objective, quantity_constant, quantity_cost
-from planner.dispatch_options import SolveOptions
+from planner.dispatch_options import PEAK_RESOLUTION_KW, SolveOptions
 from planner.dispatch_physics import CopPoint
 from planner.dispatch_problem import DispatchProblem, build_problem, reference_cop
 from planner.dispatch_refine import refine
@@ -127,6 +127,8 @@ def solve_problem(
     before the last take the best pattern's value, without branch and bound.
     """
     milp, priced, rates = problem.milp, problem.wear_priced, problem.rates
+    indifferent = problem.weights.get("peak", 0.0) * rates.peak * PEAK_RESOLUTION_KW
+    options = options.model_copy(update={"absolute_gap": options.absolute_gap + indifferent})
     if not problem.intent.lexicographic or len(problem.weights) == 1:
         cost, offset = objective(milp, problem.weights, rates, priced)
         return search(problem, cost, offset, options, known, branch=branch)

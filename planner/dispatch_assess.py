@@ -1,13 +1,18 @@
 """Is a returned point a plan? Residuals and slack are checked here, whatever the solver said."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graph.plan import SolveStatus
 from planner.dispatch_constraints import Slack, SlackKind
-from planner.dispatch_options import RESIDUAL_TOLERANCE, SLACK_TOLERANCE, SolveOptions
+from planner.dispatch_options import (
+    PENALTY_FACTOR,
+    RESIDUAL_TOLERANCE,
+    SLACK_TOLERANCE,
+    SolveOptions,
+)
 from planner.dispatch_problem import DispatchProblem
 from planner.dispatch_search import Found
 from planner.dispatch_setpoints import balance_error
@@ -49,7 +54,7 @@ def assess(problem: DispatchProblem, found: Found, options: SolveOptions) -> Ass
         return Assessment(found.status, slack, ())
     notes = tuple(_note(s, found.x) for s in standing)
     if _unavoidable(problem, found, options):
-        words = "no plan does better from the present state"
+        words = "no plan does better from the present state under what else is asked"
         return Assessment(found.status, slack, tuple(f"{n}; {words}" for n in notes))
     status = SolveStatus.ON_SLACK if found.status.usable else found.status
     return Assessment(status, slack, notes)
@@ -82,10 +87,13 @@ def _note(slack: Slack, x: Array) -> str:
 
 
 def _unavoidable(problem: DispatchProblem, found: Found, options: SolveOptions) -> bool:
-    """Whether the least slack that any plan needs is as much as this one uses.
+    """Whether no plan could do with noticeably less slack than this one uses.
 
-    The relaxation bounds it from below; where that proves too little, the same is asked with this
-    plan's own on/off pattern. Both are priced as in the objective. The tolerance is the gap.
+    1. The least priced slack of the relaxation bounds every plan's from below.
+    2. Where that proves too little: a soft bound costs `PENALTY_FACTOR` times what breaking it can
+       save, so of the distance between objective and bound at most PENALTY_FACTOR /
+       (PENALTY_FACTOR - 1) can be slack that another plan avoids. That must be small against the
+       plan's own cost, without the penalties.
     """
     assert found.x is not None
     milp = problem.milp
@@ -94,14 +102,12 @@ def _unavoidable(problem: DispatchProblem, found: Found, options: SolveOptions) 
         if slack.kind in COUNTED:
             cost[slack.columns] = milp.costs["penalty"][slack.columns]
     used = float(cost @ found.x)
-    allowed = options.gap * max(abs(found.objective or 0.0), used) + options.absolute_gap
-    limits = replace(options.limits, gap=options.gap)
-    least = LinearSession(milp, cost, 0.0, limits).solve()
-    if least.objective is None:
-        return False
-    if used <= least.objective + allowed:
+    total = found.objective or 0.0
+    allowed = options.gap * abs(total - used) + options.absolute_gap
+    least = LinearSession(milp, cost, 0.0, options.limits).solve()
+    if least.objective is not None and used <= least.objective + allowed:
         return True
-    from planner.milp_highs import solve
-
-    whole = solve(milp, cost, 0.0, limits, found.x)
-    return whole.bound is not None and used <= whole.bound + allowed
+    if found.objective is None or found.bound is None:
+        return False
+    avoidable = (found.objective - found.bound) * PENALTY_FACTOR / (PENALTY_FACTOR - 1.0)
+    return avoidable <= 2.0 * allowed

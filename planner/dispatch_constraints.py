@@ -83,11 +83,10 @@ class Rows:
         bound: Bound | None = None,
         scalar: bool = False,
         value: float | None = None,
-        integer: bool = False,
     ) -> Index:
         """New slack columns, one a step of `about` (or one in all), priced unless elastic."""
         count = 1 if scalar else len(about.steps)
-        columns = self.builder.columns(count, 0.0, most, integer=integer)
+        columns = self.builder.columns(count, 0.0, most)
         self.slacks.append(
             Slack(about.id, about.label, about.unit, kind, columns, about.steps, bound, value)
         )

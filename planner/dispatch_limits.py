@@ -56,10 +56,8 @@ def _intent_starts(rows: Rows, index: int, item: StartLimit, mask: Mask, weight:
     gives = not item.hard or rows.mode is Mode.ELASTIC
     give = None
     if gives:
-        give = rows.slack(
-            About(about.id, label, item.point, "starts", tuple(range(data.steps))),
-            kind, price, scalar=True, value=float(item.maximum), integer=item.hard,
-        )  # fmt: skip
+        named = About(about.id, label, item.point, "starts", tuple(range(data.steps)))
+        give = rows.slack(named, kind, price, scalar=True, value=float(item.maximum))
     _starts(rows, about, mask, item.maximum, give)
 
 

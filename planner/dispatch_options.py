@@ -16,6 +16,7 @@ RECOVERY_FACTOR = 100.0  # price of a hard state bound while the state starts ou
 RECOVERY_HOURS = 4.0  # and for how long that lasts: a cold building warms up in about half of it
 PRIORITY_RATIO = 4.0  # price of a constraint over the next one in the operator's order
 PEAK_HOURS = 10.0  # a kW of peak is weighed as so many hours of it at the mean price
+PEAK_RESOLUTION_KW = 0.1  # the meter's: a smaller difference of two peaks is none
 COMFORT_KWH = 1.0  # one K.h off the comfort band's middle is weighed as so many kWh
 
 
@@ -26,9 +27,13 @@ class SolveOptions(Record):
     """How hard to try."""
 
     gap: float = Field(0.01, gt=0, lt=1, description="relative gap at which the search stops")
-    absolute_gap: float = Field(0.01, ge=0, description="in currency; near 0 ratios mean nothing")
+    absolute_gap: float = Field(
+        0.1,
+        ge=0,
+        description="in currency: a dime is no difference, and near 0 ratios mean nothing",
+    )
     nodes: int = Field(4000, ge=0)
-    checks: int = Field(300, gt=0, description="of limits in branch and bound: see SolverLimits")
+    checks: int = Field(120, gt=0, description="of limits in branch and bound: see SolverLimits")
     iterations: int = Field(2_000_000, gt=0)
     abort_after_s: float = Field(30.0, gt=0, description="wall clock; what it cuts off is no plan")
     explain: bool = Field(True, description="multipliers of the active constraints")

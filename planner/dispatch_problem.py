@@ -73,6 +73,8 @@ def refined_cop(problem: DispatchProblem, x: Array) -> CopPoint:
 
 
 def _cop(data: DispatchInputs, tank_degc: Array) -> Array:
+    if data.parts.pump is None:
+        return np.ones(data.steps)
     return np.asarray(data.hub.cop(data.outdoor, tank_degc), dtype=float)
 
 

@@ -21,7 +21,9 @@ from planner.milp import Array
 
 LEAST_AMOUNT = 1e-3  # in the constraint's unit; less is the solver's tolerance
 CURE_GAP = 0.02  # a cure named a fiftieth too large is still a cure
-WEIGHT = 1000.0  # loosening over money: money only chooses among equal cures
+# Loosening over money: enough that no saving pays for it, little enough that a hard wish is
+# loosened before soft ones are broken. A cure must leave a plan that can be used.
+WEIGHT = 300.0
 
 
 def explain_infeasible(
