@@ -42,6 +42,7 @@ class Stack:
         self.log_file = out / "plant.csv"
         self._children: list[Child] = []
         self._http: Any = None
+        self.service_ready_s = float("nan")
 
     def __enter__(self) -> "Stack":
         try:
@@ -75,8 +76,10 @@ class Stack:
         )  # fmt: skip
         gate = self._child("gate", "gate", "--config", str(config))
         gate.wait_ready(lambda: port_open(ports.gate), 60)
+        began = time.monotonic()
         service = self._spawn(*service)
         service.wait_ready(lambda: port_open(ports.service), 60)
+        self.service_ready_s = time.monotonic() - began
         self._login(service)
 
     def _child(self, name: str, *arguments: str, later: bool = False) -> Any:
