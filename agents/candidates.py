@@ -1,6 +1,6 @@
 """Which of the plans on the table goes into the sandbox as candidate, and which as runner-up."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from graph.plan import Plan
@@ -49,6 +49,14 @@ def electric_part(plan: Plan) -> Plan | None:
             "notes": (*plan.notes, "heating stays with the local law"),
         }
     )
+
+
+def without_points(plan: Plan, points: Collection[str]) -> Plan:
+    """The plan without commands for `points`: what a person holds is planned around, never written."""
+    if not plan.setpoints.keys() & set(points):
+        return plan
+    kept = {p: v for p, v in plan.setpoints.items() if p not in points}
+    return plan.model_copy(update={"setpoints": kept})
 
 
 def _why(plan: Plan) -> str:

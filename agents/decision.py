@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from agents.candidates import Candidates, choose_candidates
+from agents.candidates import Candidates, choose_candidates, without_points
 from agents.compliance import check_policies
 from agents.explanation import counterfactuals, explain, play
 from agents.fidelity import fidelity_gaps
@@ -139,6 +139,7 @@ def decide(
     if reading.intent is None:
         return run.end("needs_answer", *reading.questions)
     wanted = planning_intent(world, snapshot, reading.intent)
+    held = {h.point for h in snapshot.holds}
     trial: _Trial | None = None
     for margin in MARGINS:
         record = run_router(dispatcher, world.site, world.twin, snapshot, wanted, margin=margin)
@@ -146,7 +147,7 @@ def decide(
         progress("agents", {"findings": len(record.findings), "plans": len(record.plans)})
         if record.verdict == "shed":
             return run.end("shed", record.reason)
-        found = choose_candidates(record.plans + extra_plans)
+        found = choose_candidates([without_points(p, held) for p in (*record.plans, *extra_plans)])
         if found.best is None:
             return run.end("infeasible", *found.reasons)
         shadow = evaluate(

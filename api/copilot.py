@@ -21,10 +21,12 @@ from agents.telemetry_feed import TelemetryFeed
 from api.events import EventLog
 from api.gate_port import GatePort
 from api.workspace import Workspace
-from graph.errors import RefusedError
+from graph.errors import RefusedError, UnavailableError
 from graph.intent import Reading
 from graph.plant import PlantReader, Readings
 from graph.proposal import PROPOSAL_TYPE, StandingAuthorisation
+from graph.record import parse_iso
+from graph.signals import Owner
 from graph.sitepack import SitePack
 from graph.snapshot import Forecast, Snapshot
 from planner.intent.compiler import compile_intent
@@ -117,13 +119,44 @@ class Copilot:
         incumbent: Mapping[str, tuple[float, ...]] | None = None,
         forecasts: tuple[Forecast, ...] | None = None,
     ) -> Snapshot:  # fmt: skip
-        """Freeze `image` with forecasts that reach `until`, at least a day."""
+        """Freeze `image` with forecasts that reach `until`, at least a day, and with the points that
+        people hold at the gate.
+        """
         seconds = (until - image.time).total_seconds()
         seconds = min(max(seconds, MIN_HORIZON_S), MAX_HORIZON_S)
         steps = math.ceil(seconds / self.plant.pack.site.step_s)
         return build_snapshot(
-            self.plant.context, image, self.plant.feed, steps, incumbent, forecasts
+            self.plant.context,
+            self._with_holds(image),
+            self.plant.feed,
+            steps,
+            incumbent,
+            forecasts,
         )
+
+    def _with_holds(self, image: Readings) -> Readings:
+        """The image in which a point that was taken at the gate is a person's, as at the panel.
+
+        The plant itself shows only what was taken at its own panel.
+        """
+        if self.gate is None:
+            return image
+        try:
+            taken = self.gate.status().get("holds") or {}
+        except UnavailableError as error:
+            log.warning("nobody can say what is held at the gate: %s", error)
+            return image  # the gate refuses an order for a held point all the same
+        points = dict(image.points)
+        for point, hold in taken.items():
+            until = hold.get("until")
+            points[point] = points[point].model_copy(
+                update={
+                    "owner": Owner.OPERATOR,
+                    "by": hold["by"],
+                    "until": parse_iso(until) if until else None,
+                }
+            )
+        return image.model_copy(update={"points": points})
 
     def decide(
         self, text: str, actor: str, events: EventLog | None = None,
@@ -167,6 +200,8 @@ class Copilot:
         seq = len(self.authority.ledger) + 1
         start = snapshot.as_of
         expires = min(reading.intent.end, start + timedelta(seconds=autonomy.proposal_valid_s))
+        if covering is not None:
+            expires = min(expires, covering.standing.until)
         decide_by = min(start + timedelta(seconds=autonomy.decision_deadline_s), expires)
         mode: Mode = "auto" if covering else "approve" if self.gate else "shadow"
         return ProposalFrame(
