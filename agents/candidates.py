@@ -52,7 +52,7 @@ def electric_part(plan: Plan) -> Plan | None:
 
 
 def without_points(plan: Plan, points: Collection[str]) -> Plan:
-    """The plan without commands for `points`: what a person holds is planned around, never written."""
+    """The plan without commands for `points`: what a person holds is never written."""
     if not plan.setpoints.keys() & set(points):
         return plan
     kept = {p: v for p, v in plan.setpoints.items() if p not in points}

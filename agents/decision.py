@@ -21,6 +21,7 @@ from agents.explanation import counterfactuals, explain, play
 from agents.fidelity import fidelity_gaps
 from agents.fingerprint import code_digest, fingerprint
 from agents.interventions import Problem
+from agents.messages import RunRecord
 from agents.ports import Dispatcher
 from agents.proposal_builder import (
     Draft,
@@ -32,7 +33,6 @@ from agents.proposal_builder import (
     risk_of,
     rollback_plan,
 )
-from agents.messages import RunRecord
 from agents.router import run_router
 from graph.evaluation import CanaryResult, Finding, MarketView, ShadowResult
 from graph.intent import Intent, Reading
@@ -63,8 +63,8 @@ MARGINS = (
 # A proposal is good for as long as its constraints are proven, and at least for two hours: the plan
 # is made anew every hour, and one missed re-planning must not end it.
 LEAST_S = 7200
-# An intervention asks which way the plan moves: it keeps the plan's starts where it can and takes the
-# first powers that fit, within whatever gap, so it costs a linear programme and not a search.
+# An intervention asks which way the plan moves: it keeps the plan's starts where it can and takes
+# the first powers that fit, within whatever gap, so it costs a linear programme and not a search.
 INTERVENTION = SolveOptions(
     gap=0.9, nodes=0, explain=False, rescue=False, refine=False, keep_pattern=True
 )

@@ -7,7 +7,7 @@ would have to change for the decision to change.
 3. The flip point of the price spread is exact for the plan as it stands: cost is linear in prices.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,8 +95,8 @@ def weather_links(site: Site, snapshot: Snapshot, trials: Trials) -> list[Becaus
             Because(
                 cause="outdoor temperature", effect=f"energy of {pump.id}",
                 text=f"It is {mean:.1f} °C outside on average, so the rooms need "
-                f"{before:.0f} kWh of the {pump.label or pump.id}; {WARMER_K:.0f} K warmer it would "
-                f"be {after:.0f} kWh",
+                f"{before:.0f} kWh of the {pump.label or pump.id}; {WARMER_K:.0f} K warmer it "
+                f"would be {after:.0f} kWh",
                 size=before - after, unit="kWh", source="intervention", checked=True,
                 signals=(outdoor, signal),
             )
@@ -118,7 +118,8 @@ def part_link(site: Site, effect: Effect) -> Because | None:
         cause=effect.cause,
         effect="settled cost",
         text=f"Commanding the {asset.label or asset.id} {word} {abs(effect.size):.2f} "
-        f"{effect.unit} on average ({abs(high):.2f} to {abs(low):.2f}); without that part it would not",
+        f"{effect.unit} on average ({abs(high):.2f} to {abs(low):.2f}) "
+        "against leaving it to the local law",
         size=effect.size,
         unit=effect.unit,
         source="intervention",
@@ -142,7 +143,9 @@ def check_claims(problem: Problem, plan: Plan, replan: Replan) -> tuple[list[Bec
             continue
         link = _judge(claim, plan, other)
         if link is None:
-            refuted.append(f"{claim.text}: planning without {claim.cause}, its starts kept, gave the same")
+            refuted.append(
+                f"{claim.text}: planning without {claim.cause}, starts kept, gave the same"
+            )
         else:
             held.append(link)
     return held, refuted

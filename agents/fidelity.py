@@ -6,7 +6,7 @@ STRUCTURE = (
     "the twin's tank is one node: stratification is not represented",
     "the twin's rooms have two heat nodes each: layers of walls are lumped",
     "the twin's heat pump has a COP that is affine in two temperatures: no part load, no defrost",
-    "the twin's battery has one constant efficiency: no voltage curve, no ageing within the horizon",
+    "the twin's battery has one constant efficiency: no voltage curve, no ageing",
 )
 
 
@@ -16,6 +16,5 @@ def fidelity_gaps(twin: HubTwin) -> tuple[str, ...]:
     lines = list(STRUCTURE)
     if not twin.parameters.fit_for_control:
         lines.append("the twin has NOT passed its validation on held-back data")
-    for reason in report.get("reasons", ()):
-        lines.append(f"identification: {reason}")
+    lines += [f"identification: {reason}" for reason in report.get("reasons", ())]
     return tuple(lines)

@@ -7,8 +7,9 @@ library versions; a replay compares fingerprints before it compares bytes.
 import hashlib
 import platform
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
+from typing import Any
 
 LIBRARIES = ("numpy", "scipy", "highspy", "pydantic", "regopy", "pilothouse")
 ROOMS = ("agents", "graph", "planner", "plugins", "safety", "sandbox")
@@ -32,9 +33,8 @@ def _version(name: str) -> str:
 
 def _cpu_digest() -> str:
     """First 16 hex digits of a hash over the features that NumPy dispatches on."""
-    import numpy as np
-
-    features = np._core._multiarray_umath.__cpu_features__
+    umath: Any = import_module("numpy._core._multiarray_umath")
+    features: dict[str, bool] = umath.__cpu_features__
     text = ",".join(sorted(name for name, present in features.items() if present))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

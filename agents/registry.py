@@ -55,6 +55,6 @@ def pin_threads() -> None:
     for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"
     if "numpy" in sys.modules:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
 
         threadpool_limits(limits=1)

@@ -17,8 +17,8 @@ from graph.snapshot import Snapshot
 # A temperature may leave the sampled 90 % band by this much before the plan counts as broken:
 # five times the 0.2 K that a calibrated room sensor may be off (EN 60751 class B at 20 degC).
 PREDICTION_MARGIN = {"degC": 1.0, "%": 8.0}
-# An opened window is over in half an hour; and a plan is made anew every hour, which begins the count
-# again, so a longer wait would never trip.
+# An opened window is over in half an hour; and a plan is made anew every hour, which begins the
+# count again, so a longer wait would never trip.
 PREDICTION_FOR_S = 1800.0
 LIMIT_FOR_S = 300.0
 CANARY_S = 1800.0

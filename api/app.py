@@ -36,17 +36,7 @@ class Service:
     lab: bool
 
 
-class _Bearer(HTTPBearer):
-    """Bearer tokens with this service's own refusal, so that it is a problem document."""
-
-    async def __call__(self, request: Request) -> HTTPAuthorizationCredentials | None:
-        found = await super().__call__(request)
-        if found is None:
-            raise RefusedError("unauthenticated", "log in first", "POST /v1/login")
-        return found
-
-
-BEARER = _Bearer(auto_error=False)
+BEARER = HTTPBearer(auto_error=False)
 
 
 def service_of(request: Request) -> Service:
@@ -56,9 +46,11 @@ def service_of(request: Request) -> Service:
 
 
 def caller(
-    request: Request, given: Annotated[HTTPAuthorizationCredentials, Depends(BEARER)]
+    request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
 ) -> Principal:
     """The authenticated caller."""
+    if given is None:
+        raise RefusedError("unauthenticated", "log in first", "POST /v1/login")
     return service_of(request).tokens.check(given.credentials)
 
 

@@ -110,7 +110,7 @@ def _decoy() -> str:
 
 
 class Tokens:
-    """Issues and checks bearer tokens; the algorithm is pinned, issuer, audience and end demanded."""
+    """Issues and checks bearer tokens; the algorithm is pinned, and an end is demanded."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         from joserfc.jwk import OKPKey

@@ -21,6 +21,7 @@ from api.demo import SENTENCE
 from api.demo_stack import Stack
 from api.references import baseline_day, captured_share, emulated, foresight_days
 from api.shadow import run_shadow
+from graph.plan import Plan
 from graph.record import parse_iso
 from graph.sitepack import load_site
 from planner.dispatch import plan_dispatch
@@ -86,7 +87,7 @@ def _start_up(folder: Path, quick: bool, _: Say) -> list[Figure]:
     helps = []
     for _run in range(3 if quick else 7):
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "api.cli", "--help"], check=True,  # noqa: S603
+        subprocess.run([sys.executable, "-m", "api.cli", "--help"], check=True,
                        capture_output=True, cwd=Path(__file__).resolve().parents[1])  # fmt: skip
         helps.append(time.perf_counter() - began)
     with tempfile.TemporaryDirectory() as work:
@@ -140,9 +141,12 @@ def _decisions(folder: Path, quick: bool, _: Say) -> list[Figure]:
 
 def _parts(folder: Path, quick: bool, _: Say) -> list[Figure]:
     """Planning to a 1 % gap, cold and with the incumbent; the shadow run."""
-    cold, warm, sandbox = [], [], []
+    cold: list[float] = []
+    warm: list[float] = []
+    sandbox: list[float] = []
     with laboratory(folder, START, InProcessDispatcher()) as loop:
-        copilot, last = loop.operations.copilot, None
+        copilot = loop.operations.copilot
+        last: Plan | None = None
         context, site = copilot.plant.context, copilot.site
         for _run in range(3 if quick else 10):
             image = copilot.observe()

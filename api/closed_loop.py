@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.ports import Dispatcher
+from agents.telemetry_feed import TelemetryFeed
 from api.approver import sign_decision, standing_for
 from api.assemble import load_context, make_authority
 from api.copilot import Copilot, Plant
@@ -21,7 +22,6 @@ from api.plant_log import PlantLog
 from api.proposals import ProposalDesk
 from api.references import day_kpis, emulated, minute_log
 from api.workspace import Workspace, create_workspace
-from agents.telemetry_feed import TelemetryFeed
 from graph.errors import PilothouseError, RefusedError
 from graph.record import Record
 from safety.event_store import LifecycleStore
@@ -120,7 +120,7 @@ def _ask(loop: Loop, text: str, end: datetime, futures: int | None, say: Say) ->
         return
     signed = operations.copilot.sign(decision, snapshot)
     operations.desk.open(signed)
-    until = min(end, decision.proposal.expires)
+    until = min(end, decision.proposal.compiled_intent.end)
     try:
         loop.approve(signed.id, max(until, snapshot.as_of + timedelta(hours=1)))
     except (RefusedError, PilothouseError) as error:

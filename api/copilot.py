@@ -119,7 +119,7 @@ class Copilot:
         incumbent: Mapping[str, tuple[float, ...]] | None = None,
         forecasts: tuple[Forecast, ...] | None = None,
     ) -> Snapshot:  # fmt: skip
-        """Freeze `image` with forecasts that reach `until`, at least a day, and with the points that
+        """Freeze `image` with forecasts until `until`, at least a day, and with the points that
         people hold at the gate.
         """
         seconds = (until - image.time).total_seconds()

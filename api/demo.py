@@ -196,7 +196,8 @@ def _break_and_roll_back(stack: Stack, run: DemoRun, say: Say) -> None:
         "rolled_back": trip is not None,
         "reason": reason,
         "at": trip["at"] if trip else None,
-        "summary": f"A temperature sensor was made to drift. The gate rolled back by itself: {reason}"
+        "summary": "A temperature sensor was made to drift. "
+        f"The gate rolled back by itself: {reason}"
         if trip
         else f"A temperature sensor was made to drift and nothing tripped ({phase})",
         "events": run.fault_events,

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from agents.proposal_builder import outcome_of
 from agents.safeguards import trace_of
 from api.demo import DemoRun
 from api.plant_log import PlantLog, read_log
 from api.references import captured_share, day_kpis, prices_of
 from api.report import DaySeries, Panel, band_chart, day_chart, write_report
 from graph.canonical import canonical_bytes
-from graph.proposal import ControlProposal
 from graph.sitepack import SitePack, load_site
 
 COLUMNS = ("copilot", "baseline", "foresight of the twin", "foresight of the plant")
@@ -37,7 +35,8 @@ NOTES = (
 
 def build(run: DemoRun) -> dict[str, Any]:
     """The whole document; every figure is measured in this run."""
-    assert run.proposal is not None and run.references is not None
+    assert run.proposal is not None
+    assert run.references is not None
     settings, proposal = run.settings, run.proposal
     pack = load_site(settings.folder)
     end = settings.start + timedelta(hours=settings.hours)
@@ -73,7 +72,7 @@ def build(run: DemoRun) -> dict[str, Any]:
                     "proposals": [{k: p[k] for k in ("id", "state", "risk", "under")}
                                   for p in run.proposals or []]},
         "rollback": run.rollback,
-        "prediction": score_prediction(proposal, copilot),
+        "prediction": scored(run),
         "kpis": kpi_table_of(pack, columns, share),
     }  # fmt: skip
 
@@ -110,18 +109,18 @@ def _ledger(run: DemoRun) -> dict[str, Any]:
     }
 
 
-def score_prediction(proposal: ControlProposal, came: Mapping[str, float]) -> dict[str, Any]:
-    """What was committed before, beside what came: inside the 90 % interval or not."""
-    shadow = proposal.sandbox_results.shadow
-    kpis = outcome_of(shadow, shadow.candidate).kpis
-    return {
-        name: {
-            "predicted": e.mean, "low": e.low, "high": e.high, "came": came[name],
-            "inside": e.low <= came[name] <= e.high, "unit": e.unit,
-        }
-        for name, e in kpis.items()
-        if name in came
-    }  # fmt: skip
+def scored(run: DemoRun) -> dict[str, Any]:
+    """How the committed 90 % bands did over all plans of the run, by signal."""
+    totals: dict[str, dict[str, Any]] = {}
+    for proposal in run.proposals or []:
+        for name, found in ((proposal["resolution"] or {}).get("signals") or {}).items():
+            row = totals.setdefault(
+                name, {"unit": found["unit"], "samples": 0, "inside": 0, "worst": 0.0}
+            )
+            row["samples"] += found["samples"]
+            row["inside"] += found["inside"]
+            row["worst"] = max(row["worst"], found["worst"])
+    return totals
 
 
 def kpi_table_of(
@@ -152,9 +151,13 @@ def table_text(table: Mapping[str, Any]) -> str:
     """The table for a terminal."""
     width = max(len(r["label"]) for r in table["rows"]) + 2
     head = " " * width + "".join(f"{c:>24}" for c in table["columns"])
-    lines = [head]
-    for row in table["rows"]:
-        lines.append(f"{row['label']:<{width}}" + "".join(f"{v:>24}" for v in row["values"]))
+    lines = [
+        head,
+        *(
+            f"{row['label']:<{width}}" + "".join(f"{v:>24}" for v in row["values"])
+            for row in table["rows"]
+        ),
+    ]
     return "\n".join([*lines, *table["notes"][:1]])
 
 
@@ -168,7 +171,8 @@ def leave_files(run: DemoRun, document: Mapping[str, Any]) -> dict[str, Path]:
 
 
 def _charts(run: DemoRun) -> dict[str, str]:
-    assert run.proposal is not None and run.references is not None
+    assert run.proposal is not None
+    assert run.references is not None
     pack = load_site(run.settings.folder)
     end = run.settings.start + timedelta(hours=run.settings.hours)
     mine = read_log(run.settings.out / "plant.csv", [s.id for s in pack.site.signals])

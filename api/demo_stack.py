@@ -1,4 +1,4 @@
-"""The demonstration's three processes: plant, gate and service, each started from the command line."""
+"""The demonstration's three processes: plant, gate and service, started from the command line."""
 
 import json
 import time

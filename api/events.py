@@ -41,7 +41,7 @@ class EventLog:
         return self._closed
 
     def since(self, seq: int, timeout_s: float) -> tuple[list[Event], bool]:
-        """Events from `seq` on, waiting up to `timeout_s` for the first; and whether that is all."""
+        """Events from `seq` on, waiting up to `timeout_s` for one; and whether that is all."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._events) > seq or self._closed, timeout_s)
             return self._events[seq:], self._closed

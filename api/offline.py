@@ -19,7 +19,6 @@ from api.assemble import load_context
 from api.sites import DEMO_SITE
 from api.times import parse_local
 from graph.errors import InputError
-from graph.intent import Reading as IntentReading
 from graph.plant import Readings
 from graph.signals import Owner, PointState, Quality, Reading
 from graph.site import Site

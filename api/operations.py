@@ -13,6 +13,7 @@ from typing import Any
 from agents.decision import Decision
 from api.copilot import Copilot, Covering
 from api.events import EventLog
+from api.gate_port import GatePort
 from api.proposals import ProposalDesk
 from graph.errors import ConflictError, InputError, PilothouseError, RefusedError
 from graph.plan import Plan
@@ -162,14 +163,14 @@ class Operations:
     def abort(self, reason: str, by: str) -> Mapping[str, Any]:
         """Roll back what is in force."""
         self.disengage()
-        return self._gate().abort(reason, by)
+        return dict(self._gate().abort(reason, by))
 
     def all_local(self, by: str) -> Mapping[str, Any]:
         """Everything to the plant's local law, at once."""
         self.disengage()
-        return self._gate().all_local(by)
+        return dict(self._gate().all_local(by))
 
-    def _gate(self) -> Any:
+    def _gate(self) -> GatePort:
         if self.copilot.gate is None:
             raise RefusedError("no_gate", "this service has no gate", "it runs in shadow")
         return self.copilot.gate

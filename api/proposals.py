@@ -1,7 +1,7 @@
 """Proposals from signature to rollout: the lifecycle, approvals, and the way to the gate and back.
 
-All times are plant time. The service only collects approvals: they are signed with keys that it does
-not hold, and the gate verifies them again against its own root.
+All times are plant time. The service only collects approvals: they are signed with keys that it
+does not hold, and the gate verifies them again against its own root.
 """
 
 import logging
@@ -13,13 +13,15 @@ from typing import Any
 
 from api.copilot import Copilot, Covering, Signed
 from api.events import EventLog
-from graph.errors import PilothouseError, RefusedError, UnavailableError
+from api.resolution import PredictionResolution, score
+from graph.errors import RefusedError, UnavailableError
 from graph.intent import Reading
 from graph.plant import Readings
-from graph.proposal import APPLIED_TYPE, APPROVAL_TYPE, ControlProposal
+from graph.proposal import APPLIED_TYPE, APPROVAL_TYPE, RESOLUTION_TYPE, ControlProposal
+from graph.record import parse_iso
 from safety.event_store import LifecycleStore
 from safety.lifecycle import Event, Message, Standing, State
-from safety.signing import open_envelope
+from safety.signing import open_envelope, sign_statement
 from safety.verify import verify_bundle
 
 log = logging.getLogger(__name__)
@@ -28,13 +30,8 @@ ACTOR = "service"
 PERSON_ROLES = ("operator", "approver", "engineer")
 # What may still be missing from a proposal that waits for a second person.
 INCOMPLETE = {"approval_quorum"}
-# The gate's reports that end or advance a rollout, and what they make of the proposal.
-OUTCOMES = {
-    "promoted": State.PROMOTED,
-    "rolled_back": State.ROLLED_BACK,
-    "shed": State.ROLLED_BACK,
-    "completed": State.CLOSED,
-}
+# The gate's reports that end a rollout, and what they make of the proposal.
+ENDINGS = {"rolled_back": State.ROLLED_BACK, "shed": State.ROLLED_BACK, "completed": State.CLOSED}
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,7 @@ class Entry:
     reading: Reading
     approvals: tuple[dict[str, Any], ...] = ()
     events: EventLog | None = None
+    resolution: PredictionResolution | None = None
 
 
 class ProposalDesk:
@@ -168,8 +166,8 @@ class ProposalDesk:
         except RefusedError as error:
             self.lives.delivered(message.key, now)
             if error.reason != "replayed":
-                self._move(proposal_id, Event(to=State.VOID, at=now, actor="gate",
-                                              reason=f"{error.reason}: {error.message}"))  # fmt: skip
+                why = f"{error.reason}: {error.message}"
+                self._move(proposal_id, Event(to=State.VOID, at=now, actor="gate", reason=why))
                 raise
         self.lives.delivered(message.key, now)
         return self._move(proposal_id, Event(to=State.ROLLING_OUT, at=now, actor="gate"))
@@ -193,17 +191,45 @@ class ProposalDesk:
         return facts
 
     def _take(self, fact: Mapping[str, Any]) -> None:
-        proposal_id = self._by_digest.get(str(fact["proposal_digest"]))
-        target = OUTCOMES.get(str(fact["kind"]))
-        if proposal_id is None or target is None:
-            return
-        standing = self.lives.standing(proposal_id)
-        reason = str(fact["detail"].get("reason", ""))
-        at = datetime.fromisoformat(str(fact["at"]))
+        """Move the proposals that a fact speaks of, and score those that it ends."""
+        digest, kind = str(fact["proposal_digest"]), str(fact["kind"])
+        detail, at = fact["detail"], parse_iso(str(fact["at"]))
+        if kind == "engaged":
+            self._end(str(detail.get("replaces")), State.CLOSED, at, "replaced by a newer plan")
+            if detail.get("stage") == "full":
+                self._to(digest, State.PROMOTED, at, "goes on in the stage of its predecessor")
+        elif kind == "promoted":
+            self._to(digest, State.PROMOTED, at, "")
+        elif kind in ENDINGS:
+            self._end(digest, ENDINGS[kind], at, str(detail.get("reason", "")))
+
+    def _to(self, digest: str, state: State, at: datetime, reason: str) -> str | None:
+        proposal_id = self._by_digest.get(digest)
+        if proposal_id is None:
+            return None
         try:
-            self._move(proposal_id, Event(to=target, at=at, actor="gate", reason=reason))
+            self._move(proposal_id, Event(to=state, at=at, actor="gate", reason=reason))
         except RefusedError as error:
-            log.info("%s stays %s: %s", proposal_id, standing.state, error)
+            log.info("%s: %s", proposal_id, error)
+        return proposal_id
+
+    def _end(self, digest: str, state: State, at: datetime, reason: str) -> None:
+        proposal_id = self._to(digest, state, at, reason)
+        if proposal_id is not None:
+            self._resolve(proposal_id, at, reason)
+
+    def _resolve(self, proposal_id: str, at: datetime, reason: str) -> None:
+        """Score what the proposal predicted against what came while it was in force; log it."""
+        entry = self._entries[proposal_id]
+        frame = self.copilot.plant.feed.frame
+        found = score(entry.proposal, entry.signed.digest, frame, at, reason)
+        if found is None:
+            return
+        authority = self.copilot.authority
+        subjects = {entry.proposal.target: entry.signed.digest}
+        envelope = sign_statement(RESOLUTION_TYPE, subjects, found, authority.signer)
+        authority.ledger.append("resolution", envelope)
+        self._entries[proposal_id] = replace(entry, resolution=found)
 
     # Looking -------------------------------------------------------------------------------
 
@@ -238,7 +264,7 @@ class ProposalDesk:
         return open_envelope(envelope, root, *PERSON_ROLES, statement_type=APPROVAL_TYPE)
 
     def _check(self, entry: Entry, now: datetime) -> set[str]:
-        """Verify the bundle as the gate will. Returns what is only incomplete; raises on the rest."""
+        """Verify the bundle as the gate will. Returns what is incomplete; raises on the rest."""
         data = self.copilot.bundle_file(entry.signed, entry.approvals)
         report = verify_bundle(data, self.copilot.authority.root, now, True)
         wrong = [c for c in report.checks if not c.ok and c.name not in INCOMPLETE]
@@ -276,8 +302,3 @@ class ProposalDesk:
 
     def _order_message(self, proposal_id: str) -> Message:
         return Message(key=f"order:{proposal_id}", kind="order", body={"proposal_id": proposal_id})
-
-
-def as_problem(error: PilothouseError) -> str:
-    """One line for a log or an event."""
-    return str(error)

@@ -3,8 +3,8 @@
 - baseline: the same plant, day and seed, left to itself.
 - foresight of the twin: one plan over the day with the weather, load and sun that really came,
   played in the twin. It bounds what this twin could promise.
-- foresight of the plant: plans with the true disturbances, made anew every hour from the plant's own
-  readings and carried out on the plant. The twin's errors remain in it, so it is what perfect
+- foresight of the plant: plans with the true disturbances, made anew every hour from the plant's
+  own readings and carried out on the plant. The twin's errors remain in it, so it is what perfect
   forecasts would have been worth to this planner, not the optimum of the plant.
 """
 
@@ -121,14 +121,14 @@ def foresight_days(
             results["twin"] = DayResult(_in_twin(context, snapshot, plan, hours), None)
         for _ in range(REPLAN_S // step):
             seq += 1
-            plant.write(epoch, seq, _commands(pack, last, plant.time, step))
+            plant.write(epoch, seq, _commands(last, plant.time, step))
             plant.advance(step)
     log = minute_log(plant)
     results["plant"] = DayResult(day_kpis(pack, log, start, end), log)
     return results
 
 
-def _commands(pack: SitePack, plan: Plan | None, now: datetime, step: int) -> list[LeasedSetpoint]:
+def _commands(plan: Plan | None, now: datetime, step: int) -> list[LeasedSetpoint]:
     if plan is None:
         return []
     k = int((now - plan.start).total_seconds() // step)
@@ -152,7 +152,7 @@ def _in_twin(context: Any, snapshot: Any, plan: Plan, hours: float) -> dict[str,
 def captured_share(
     copilot: Mapping[str, float], baseline: Mapping[str, float], best: Mapping[str, float]
 ) -> float:
-    """Share of the best's settled saving over the baseline that the copilot got; NaN without one."""
+    """Share of the best's settled saving over the baseline that was got; NaN without one."""
     possible = baseline["settled_cost"] - best["settled_cost"]
     got = baseline["settled_cost"] - copilot["settled_cost"]
     return got / possible if abs(possible) > 1e-9 else float(np.nan)

@@ -101,4 +101,5 @@ def _summary(request: Request, entry: Entry) -> Json:
         "required_approvals": proposal.required_approvals.model_dump(mode="json"),
         "approvals": len(entry.approvals),
         "under": proposal.under,
+        "resolution": entry.resolution.model_dump(mode="json") if entry.resolution else None,
     }

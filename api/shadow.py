@@ -1,8 +1,8 @@
 """Shadow runs: the whole pipeline over recorded telemetry, hour by hour, with no way to write.
 
-Each decision sees only what was recorded before it. What it would have proposed is kept, and what it
-expected of doing nothing is compared with what the plant did, which is what shadow mode is for: a
-twin and forecasts that miss show it before anybody relies on them.
+Each decision sees only what was recorded before it. What it would have proposed is kept, and what
+it expected of doing nothing is compared with what the plant did, which is what shadow mode is for:
+a twin and forecasts that miss show it before anybody relies on them.
 """
 
 import time

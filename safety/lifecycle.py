@@ -35,7 +35,7 @@ class State(StrEnum):
 _OPEN = {State.REJECTED, State.EXPIRED, State.VOID}
 
 # From each state, where one event may lead. Expired and void can befall whatever is not yet
-# rolling out; a rollout ends promoted or rolled back; a promoted one can still be taken back.
+# rolling out; a rollout ends promoted, rolled back or replaced; a promoted one can be taken back.
 ALLOWED: dict[State | None, frozenset[State]] = {
     None: frozenset({State.DRAFTED}),
     State.DRAFTED: frozenset({State.SHADOWED, *_OPEN}),
@@ -44,7 +44,8 @@ ALLOWED: dict[State | None, frozenset[State]] = {
     State.COMPLIANT: frozenset({State.PENDING, *_OPEN}),
     State.PENDING: frozenset({State.APPROVED, *_OPEN}),
     State.APPROVED: frozenset({State.ROLLING_OUT, State.EXPIRED, State.VOID}),
-    State.ROLLING_OUT: frozenset({State.PROMOTED, State.ROLLED_BACK}),
+    # A newer plan under the same leave may replace one that is still rolling out.
+    State.ROLLING_OUT: frozenset({State.PROMOTED, State.ROLLED_BACK, State.CLOSED}),
     State.PROMOTED: frozenset({State.ROLLED_BACK, State.CLOSED}),
     State.ROLLED_BACK: frozenset({State.CLOSED}),
     State.REJECTED: frozenset({State.CLOSED}),

@@ -21,7 +21,7 @@ from graph.errors import InputError
 @click.option("--reason", required=True)
 @click.option("--reject", is_flag=True, help="Sign a rejection instead.")
 @click.option("--standing-until", default=None,
-              help="Also allow re-planning inside this proposal's envelope until then.")  # fmt: skip
+              help="Also allow re-planning inside its envelope until then.")  # fmt: skip
 @click.option("--at", default=None, help="Time of the decision (plant time of a laboratory).")
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Write the envelope.")
 @click.option("--json", "as_json", is_flag=True, help="Print the envelope as one JSON document.")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -28,12 +28,12 @@ def demo(
     Starts an emulated plant (OPC UA), the gate and the service. No person approves anything here:
     a laboratory key does, and everything that it signs says so.
     """
-    from api.sites import DEMO_SITE
     from api.demo import SENTENCE, DemoSettings, run_demo
     from api.demo_document import build, leave_files, table_text
+    from api.sites import DEMO_SITE
 
     began = time.monotonic()
-    target = out or Path("out") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"  # noqa: DTZ005  a name
+    target = out or Path("out") / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
     def say(text: str) -> None:
         stamp = f"[{time.monotonic() - began:6.1f} s]"

@@ -1,8 +1,10 @@
 """`pilothouse keys`: signing keys and the root of trust."""
 
 import os
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -60,9 +62,9 @@ def trust(root: Path, public: str, person: str, roles: tuple[str, ...], as_json:
     old = load_root(root)
     keyid = keyid_of(public)
     listed = {**old.keys, keyid: PublicRecord(public=public, person=person)}
-    held = {name: ids for name, ids in old.roles.items()}
+    held: dict[str, tuple[str, ...]] = {str(k): v for k, v in old.roles.items()}
     for role in roles:
-        held[role] = tuple(dict.fromkeys((*held.get(role, ()), keyid)))  # type: ignore[index]
+        held[role] = tuple(dict.fromkeys((*held.get(role, ()), keyid)))
     document = old.model_dump()
     document.update(version=old.version + 1, keys=listed, roles=held)
     new_root = type(old).model_validate(document)
@@ -79,15 +81,16 @@ def show(root: Path, as_json: bool) -> None:
     from safety.trust_root import load_root
 
     found = load_root(root)
-    rows = [
+    listed = dict(found.keys)
+    rows: list[dict[str, Any]] = [
         {"keyid": k, "person": r.person, "lab": r.lab, "roles": list(found.roles_of(k))}
-        for k, r in found.keys.items()
+        for k, r in listed.items()
     ]
     lines = [f"version {found.version}, until {found.expires.date()}"]
     if found.expires - datetime.now(UTC) < timedelta(days=30):
         lines.append("it expires within a month")
     lines += [
-        f"{r['keyid'][:16]}  {r['person']}: {', '.join(map(str, found.roles_of(str(r['keyid']))))}"
+        f"{r['keyid'][:16]}  {r['person']}: {', '.join(r['roles'])}"
         + (" [laboratory]" if r["lab"] else "")
         for r in rows
     ]
@@ -99,7 +102,7 @@ def passphrase(*, confirm: bool = False) -> str:
     given = os.environ.get(PASSPHRASE_ENV)
     if given:
         return given
-    if not click.get_text_stream("stdin").isatty():
+    if not sys.stdin.isatty():
         raise InputError("a passphrase is needed", f"set {PASSPHRASE_ENV}")
     typed: str = click.prompt("passphrase", hide_input=True, confirmation_prompt=confirm)
     return typed

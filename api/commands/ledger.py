@@ -16,7 +16,7 @@ def ledger() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--root", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--checkpoint", type=click.Path(exists=True, path_type=Path), default=None,
-              help="An earlier checkpoint that you kept; default: the one beside FILE.")  # fmt: skip
+              help="An earlier checkpoint; default: the one beside FILE.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def verify(file: Path, root: Path, checkpoint: Path | None, as_json: bool) -> None:
     """Recompute every leaf and the tree of FILE; one changed byte is found and named."""

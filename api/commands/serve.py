@@ -78,7 +78,7 @@ def serve(
 
 
 def _background(operations: object, ended: threading.Event, lab: bool) -> None:
-    """Heartbeat to the gate each second; in real time also what is due every quarter of a minute."""
+    """Heartbeat to the gate each second; in real time also what is due, every 15 s."""
     from api.operations import Operations
 
     assert isinstance(operations, Operations)
