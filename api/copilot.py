@@ -125,13 +125,9 @@ class Copilot:
         seconds = (until - image.time).total_seconds()
         seconds = min(max(seconds, MIN_HORIZON_S), MAX_HORIZON_S)
         steps = math.ceil(seconds / self.plant.pack.site.step_s)
+        image = self._with_holds(image)
         return build_snapshot(
-            self.plant.context,
-            self._with_holds(image),
-            self.plant.feed,
-            steps,
-            incumbent,
-            forecasts,
+            self.plant.context, image, self.plant.feed, steps, incumbent, forecasts
         )
 
     def _with_holds(self, image: Readings) -> Readings:
