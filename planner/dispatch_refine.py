@@ -30,7 +30,7 @@ def refine(
     if problem.hub.heat is None or not found.status.usable or found.x is None:
         return problem, found
     whole = np.round(found.x)
-    before: LinearSession | None = None
+    before = found.session
     current, point = problem, found
     for _ in range(REFINEMENTS):
         assert point.x is not None

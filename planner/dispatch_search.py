@@ -41,6 +41,7 @@ class Found:
     fixed: Milp
     row_dual: Array | None = None
     column_dual: Array | None = None
+    session: LinearSession | None = None  # its basis is where the refinement starts
 
 
 def search(
@@ -58,8 +59,21 @@ def search(
         known: (N,) the incumbent's on/off, NaN where it says nothing; None without one.
         branch: whether to branch and bound when no pattern is within the gap.
     """
-    milp, limits = problem.milp, options.limits
-    session = LinearSession(milp, cost, offset, limits)
+    session = LinearSession(problem.milp, cost, offset, options.limits)
+    found = _search(session, problem, cost, offset, options, known, branch)
+    return replace(found, session=session)
+
+
+def _search(
+    session: LinearSession,
+    problem: DispatchProblem,
+    cost: Array,
+    offset: float,
+    options: SolveOptions,
+    known: Array | None,
+    branch: bool,
+) -> Found:
+    milp = problem.milp
     if options.keep_pattern and known is not None and not np.isnan(known).any():
         kept = _kept(session, problem, cost, offset, options, known > 0.5)
         if kept is not None:
