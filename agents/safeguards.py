@@ -21,6 +21,8 @@ PREDICTION_MARGIN = {"degC": 1.0, "%": 8.0}
 # count again, so a longer wait would never trip.
 PREDICTION_FOR_S = 1800.0
 LIMIT_FOR_S = 300.0
+# A plan may use a limit up to its edge: what the meters resolve does not trip, more does.
+LIMIT_TOLERANCE = {"kW": 0.5, "degC": 0.2, "%": 1.0}
 CANARY_S = 1800.0
 # How far the process may have moved since the snapshot before an approval no longer fits.
 VOID_TOLERANCE = {"degC": 2.0, "%": 15.0}
@@ -63,14 +65,21 @@ def build_guardrails(
 
 
 def _limit_rails(site: Site) -> list[Guardrail]:
-    return [
-        Guardrail(
-            name=f"limit:{limit.signal}:{k}", kind="range", signal=limit.signal,
-            minimum=limit.minimum, maximum=limit.maximum, for_s=LIMIT_FOR_S,
-        )
-        for k, limit in enumerate(site.limits)
-        if site.signal(limit.signal).role is not Role.SETPOINT
-    ]  # fmt: skip
+    rails = []
+    for k, limit in enumerate(site.limits):
+        spec = site.signal(limit.signal)
+        if spec.role is Role.SETPOINT:
+            continue
+        slack = LIMIT_TOLERANCE.get(spec.unit, 0.0)
+        rails.append(
+            Guardrail(
+                name=f"limit:{limit.signal}:{k}", kind="range", signal=limit.signal,
+                minimum=None if limit.minimum is None else limit.minimum - slack,
+                maximum=None if limit.maximum is None else limit.maximum + slack,
+                for_s=LIMIT_FOR_S,
+            )
+        )  # fmt: skip
+    return rails
 
 
 def _follow_rail(spec: SignalSpec) -> Guardrail:
