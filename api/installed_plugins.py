@@ -123,7 +123,7 @@ def _admitted(
     limits: HostLimits,
 ) -> Stored:  # fmt: skip
     manifest = admit(envelope, component, grant, trust, limits)
-    return Stored(manifest, grant, tuple(trust(envelope).persons), envelope, component)
+    return Stored(manifest, grant, tuple(sorted(trust(envelope).persons)), envelope, component)
 
 
 def _whole_grant(predicate: Mapping[str, Any]) -> Grant:
