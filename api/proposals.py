@@ -106,10 +106,14 @@ class ProposalDesk:
             tried = replace(entry, approvals=(*entry.approvals, dict(envelope)))
             self.copilot.authority.ledger.append("approval", envelope)
             missing = self._check(tried, image.time)
+            statement = self._open_approval(envelope)
+            if statement.predicate["decision"] != "approve":
+                raise RefusedError(
+                    "not_an_approval", "the statement rejects this proposal", "hand it to /reject"
+                )
             self._entries[proposal_id] = tried
             if missing:
                 return self.lives.standing(proposal_id)
-            statement = self._open_approval(envelope)
             standing = self._move(
                 proposal_id,
                 Event(
