@@ -13,6 +13,8 @@ from graph.proposal import Guardrail, Rollout, Stage, VoidGuard
 from graph.signals import Role, SignalSpec
 from graph.site import Site
 from graph.snapshot import Snapshot
+from graph.units import canonical_unit
+from sandbox.checks import TOLERANCE
 
 # A temperature may leave the sampled 90 % band by this much before the plan counts as broken:
 # five times the 0.2 K that a calibrated room sensor may be off (EN 60751 class B at 20 degC).
@@ -65,12 +67,15 @@ def build_guardrails(
 
 
 def _limit_rails(site: Site) -> list[Guardrail]:
+    """The site's limits, beyond what its sensors resolve: a battery that rests at its lower limit
+    reads a little below it half of the time. The shadow run judges with the same tolerance.
+    """
     rails = []
     for k, limit in enumerate(site.limits):
         spec = site.signal(limit.signal)
         if spec.role is Role.SETPOINT:
             continue
-        slack = LIMIT_TOLERANCE.get(spec.unit, 0.0)
+        slack = TOLERANCE.get(canonical_unit(spec.unit), 0.0)
         rails.append(
             Guardrail(
                 name=f"limit:{limit.signal}:{k}", kind="range", signal=limit.signal,
