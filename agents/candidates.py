@@ -25,7 +25,7 @@ class Candidates:
 
 
 def choose_candidates(plans: Sequence[Plan]) -> Candidates:
-    """The usable plans in the planners' order; a lone plan is compared with its battery part.
+    """The first two usable plans in the given order; a lone plan runs against its battery part.
 
     A failed, late or loose solve is never a candidate: its status is the reason.
     """

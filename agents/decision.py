@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from agents.candidates import Candidates, choose_candidates, without_points
+from agents.candidates import BASELINE, Candidates, choose_candidates, without_points
 from agents.compliance import check_policies
 from agents.explanation import counterfactuals, explain, play
 from agents.fidelity import fidelity_gaps
@@ -49,7 +49,7 @@ from safety.policy import RuleSpec, rule_bands
 from safety.policy_input import PolicyInput
 from sandbox.canary import run_canary
 from sandbox.energy_hub import HubTwin
-from sandbox.shadow import evaluate
+from sandbox.shadow import ASKED_KPI, evaluate
 
 Progress = Callable[[str, Mapping[str, Any]], None]
 
@@ -63,6 +63,7 @@ MARGINS = (
 # A proposal is good for as long as its constraints are proven, and at least for two hours: the plan
 # is made anew every hour, and one missed re-planning must not end it.
 LEAST_S = 7200
+PLUGIN = "plugin:"  # how the source of a plugin's plan begins
 # An intervention asks which way the plan moves: it keeps the plan's starts where it can and takes
 # the first powers that fit, within whatever gap, so it costs a linear programme and not a search.
 INTERVENTION = SolveOptions(
@@ -160,7 +161,7 @@ def decide(
         if shadow.passed:
             break
     assert trial is not None
-    if not trial.shadow.passed:
+    if not trial.shadow.passed or _outdone(trial, reading.intent):
         trial = _second_choice(world, snapshot, reading.intent, trial, futures, frame.seed)
         run.known["shadow"] = trial.shadow
     if not trial.shadow.passed:
@@ -175,7 +176,8 @@ def decide(
     progress("canary", {"passed": canary.passed, "cycles": canary.cycles})
     if not canary.passed:
         return run.end("not_proven", *canary.reasons)
-    return _finish(world, snapshot, run, drafted, trial.record, wanted, dispatcher, progress)
+    extra = tuple(p.source for p in extra_plans)
+    return _finish(world, snapshot, run, drafted, trial.record, wanted, dispatcher, progress, extra)
 
 
 def least_steps(snapshot: Snapshot) -> int:
@@ -214,6 +216,18 @@ def _note(run: _Run, record: RunRecord) -> None:
     )
 
 
+def _outdone(trial: _Trial, intent: Intent) -> bool:
+    """Whether a plan from elsewhere does better on what was asked for first."""
+    other = trial.found.runner_up
+    if other is None or not other.source.startswith(PLUGIN):
+        return False
+    asked = ASKED_KPI[intent.objectives[0].quantity]
+    mine, theirs = (
+        outcome_of(trial.shadow, s).kpis[asked].mean for s in (trial.shadow.candidate, other.source)
+    )
+    return theirs < mine
+
+
 def _second_choice(
     world: World, snapshot: Snapshot, intent: Intent, trial: _Trial, futures: int, seed: int
 ) -> _Trial:
@@ -247,7 +261,7 @@ def order_of(drafted: Draft) -> Order:
 
 def _finish(
     world: World, snapshot: Snapshot, run: _Run, drafted: Draft, record: RunRecord, wanted: Intent,
-    dispatcher: Dispatcher, progress: Progress,
+    dispatcher: Dispatcher, progress: Progress, extra: tuple[str, ...],
 ) -> Decision:  # fmt: skip
     problem: Problem = (world.site, snapshot, wanted)
     plan, shadow, canary = drafted.plan, run.known["shadow"], run.known["canary"]
@@ -289,27 +303,26 @@ def _finish(
         snapshot,
         Parts(
             draft=drafted, reading=run.reading, shadow=shadow, canary=canary, policy=policy,
-            causal=causal, counterfactuals=flips, alternatives=alternatives(record, plan, shadow),
-            models=(world.twin.parameters.provenance(),), plugins=plugin_names(plan),
+            causal=causal, counterfactuals=flips,
+            alternatives=alternatives(record, plan, shadow, extra),
+            models=(world.twin.parameters.provenance(),), plugins=extra,
             fidelity_gaps=fidelity_gaps(world.twin), fingerprint=fingerprint(), code=code_digest(),
         ),
     )  # fmt: skip
     return run.end("proposal")
 
 
-def alternatives(record: RunRecord, plan: Plan, shadow: ShadowResult) -> tuple[str, ...]:
+def alternatives(
+    record: RunRecord, plan: Plan, shadow: ShadowResult, extra: tuple[str, ...]
+) -> tuple[str, ...]:
     """Every other plan and what became of it."""
-    lines = []
-    for other in record.plans:
-        if other.source == plan.source:
-            continue
-        tried = next((o for o in shadow.outcomes if o.source == other.source), None)
-        cost = "not tried" if tried is None else f"{tried.kpis['settled_cost'].mean:.2f}"
-        lines.append(f"{other.source}: {other.status.value}, expected settled cost {cost}")
-    idle = outcome_of(shadow, "baseline").kpis["settled_cost"].mean
-    return (*lines, f"doing nothing: expected settled cost {idle:.2f}")
-
-
-def plugin_names(plan: Plan) -> tuple[str, ...]:
-    """The plugin that a plan came from, if any."""
-    return (plan.source,) if plan.source.startswith("plugin:") else ()
+    tried = {o.source: o.kpis["settled_cost"].mean for o in shadow.outcomes}
+    status = {p.source: p.status.value for p in record.plans} | dict.fromkeys(extra, "given")
+    names = [*status, *(s for s in tried if s not in status and s != BASELINE)]
+    lines = [
+        f"{name}: {status.get(name, 'part of another plan')}, "
+        + (f"expected settled cost {tried[name]:.2f}" if name in tried else "not tried")
+        for name in names
+        if name != plan.source
+    ]
+    return (*lines, f"doing nothing: expected settled cost {tried[BASELINE]:.2f}")

@@ -155,10 +155,11 @@ def _judge(claim: Claim, plan: Plan, other: Plan) -> Because | None:
     before, after = claim.measure(plan), claim.measure(other)
     if before - after < SHOWN_SHARE * abs(before):
         return None
+    told = claim.told.format(before=before, after=after, difference=before - after, unit=claim.unit)
     return Because(
         cause=claim.cause,
         effect=claim.effect,
-        text=f"{claim.text}; without it {after:.1f} instead of {before:.1f} {claim.unit}",
+        text=f"{claim.text}; {told}",
         size=round(before - after, 6),
         unit=claim.unit,
         source="intervention",

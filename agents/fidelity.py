@@ -16,5 +16,10 @@ def fidelity_gaps(twin: HubTwin) -> tuple[str, ...]:
     lines = list(STRUCTURE)
     if not twin.parameters.fit_for_control:
         lines.append("the twin has NOT passed its validation on held-back data")
-    lines += [f"identification: {reason}" for reason in report.get("reasons", ())]
+        lines += [f"identification: {reason}" for reason in report.get("reasons", ())]
+    lines += [
+        f"its 90 % bands held {share:.0%} of the held-back samples of {signal}"
+        for signal, share in sorted(report.get("coverage_90", {}).items())
+        if share < 0.9
+    ]
     return tuple(lines)

@@ -36,6 +36,7 @@ class Claim:
     signals: tuple[str, ...]
     intervene: Callable[[Problem], Problem]
     measure: Callable[[Plan], float]
+    told: str = "without it {after:.1f} instead of {before:.1f} {unit}"
 
 
 def dear_steps(snapshot: Snapshot) -> NDArray[np.bool_]:
@@ -160,5 +161,6 @@ def _bound_claim(site: Site, intent: Intent, plan: Plan, active: ActiveConstrain
         text=f"{active.label} binds; one {unit} more room would save about "
         f"{active.multiplier:.2f} {site.currency}",
         unit=site.currency, signals=(active.signal,), intervene=relaxed,
+        told="giving it that room saved {difference:.2f} {unit}",
         measure=still_paid,
     )  # fmt: skip

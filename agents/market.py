@@ -43,7 +43,7 @@ def market_view(site: Site, twin: HubTwin, snapshot: Snapshot) -> MarketView:
         carbon_mean_g_per_kwh=float(np.mean(prices.carbon_g_per_kwh)),
         carbon_price_per_t=site.tariff.carbon_price_per_t,
         demand_charge_per_kw=site.tariff.demand_charge_per_kw,
-        storage_value_per_kwh=float(np.mean(prices.import_price)) * efficiency**0.5,
+        storage_value_per_kwh=cheapest / efficiency**0.5,
         do_nothing=bill,
         notes=_notes(site, prices, spread, bill),
     )

@@ -156,7 +156,7 @@ def risk_of(site: Site, shadow: ShadowResult, limits: Sequence[str]) -> tuple[Ri
 
 
 def confidence_of(shadow: ShadowResult) -> float:
-    """Share of futures in which the candidate ends cheaper than doing nothing."""
+    """Share of futures in which the candidate is no worse than inaction on what was asked for."""
     return shadow.probability_better
 
 

@@ -32,7 +32,10 @@ COMMANDS = {
     "replay": ("api.commands.replay:replay", "Run a decision again from its bundle."),
     "what-if": ("api.commands.what_if:what_if", "Ask the twin what would happen."),
     "site": ("api.commands.site:site", "Site packs: new, validate, fit."),
-    "plugin": ("api.commands.plugin:plugin", "WASM plugins: new, test, sign, install, list."),
+    "plugin": (
+        "api.commands.plugin:plugin",
+        "WASM plugins: new, build, test, sign, install, list.",
+    ),
     "keys": ("api.commands.keys:keys", "Signing keys and the root of trust."),
     "ledger": ("api.commands.ledger:ledger", "The tamper-evident log: verify."),
     "bench": ("api.commands.bench:bench", "Measure, beside the targets."),

@@ -20,6 +20,7 @@ from agents.snapshot_builder import SiteContext, build_snapshot
 from agents.telemetry_feed import TelemetryFeed
 from api.events import EventLog
 from api.gate_port import GatePort
+from api.plugins_store import plans_from_plugins
 from api.workspace import Workspace
 from graph.errors import RefusedError, UnavailableError
 from graph.intent import Reading
@@ -62,7 +63,7 @@ class Signed:
     digest: str
     envelope: dict[str, Any]
     attachments: Attachments
-    decision: Decision
+    decision: Decision | None = None
 
 
 @dataclass
@@ -177,6 +178,7 @@ class Copilot:
                 self.frame(snapshot, reading, covering), self.dispatcher,
                 futures or site.autonomy.futures,
                 lambda kind, data: events.add(kind, **dict(data)),
+                plans_from_plugins(self.authority.workspace, snapshot, site),
             )  # fmt: skip
             events.add("decision", outcome=decision.outcome, reasons=list(decision.reasons))
             return decision, snapshot

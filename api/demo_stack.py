@@ -71,7 +71,7 @@ class Stack:
         )  # fmt: skip
         plant.wait_ready(lambda: port_open(ports.plant), 60)
         config = setup_gate(
-            self.workspace, self.pack.site, port=ports.gate, endpoint=ports.endpoint, lab=True,
+            self.workspace, self.pack, port=ports.gate, endpoint=ports.endpoint, lab=True,
             stepped=True,
         )  # fmt: skip
         gate = self._child("gate", "gate", "--config", str(config))

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from api.workspace import Workspace
-from graph.site import Site
+from graph.sitepack import SitePack
 from safety.gate.gate_file import Door, gate_file_from_site, write_gate_file
+from safety.policy import declared_rules, with_core
 from safety.tls import TlsFiles, issue, make_ca
 
 SERVICE = "service"
@@ -12,12 +13,14 @@ CONSOLE = "operator-console"
 
 
 def setup_gate(
-    workspace: Workspace, site: Site, *, port: int, endpoint: str, lab: bool, stepped: bool
+    workspace: Workspace, pack: SitePack, *, port: int, endpoint: str, lab: bool, stepped: bool
 ) -> Path:
     """Write `gate/gate.yaml` and issue certificates. Returns the file's path.
 
     The file is the gate's own: after this it is reviewed and changed by people, not by the service.
     """
+    site = pack.site
+    rules = declared_rules(with_core(pack.policies))
     make_ca(workspace.tls)
     server = issue(workspace.tls, "gate", server=True)
     issue(workspace.tls, SERVICE, server=False)
@@ -33,6 +36,7 @@ def setup_gate(
         state_dir=(workspace.gate / "state").resolve(),
         services=(SERVICE,),
         consoles=(CONSOLE,),
+        required_rules=tuple(r.id for r in rules if r.hard),
     )
     here = site.model_copy(update={"plant": site.plant.model_copy(update={"endpoint": endpoint})})
     file = gate_file_from_site(here, door, lab=lab, stepped=stepped)

@@ -18,6 +18,7 @@ from api.proposals import ProposalDesk
 from graph.errors import ConflictError, InputError, PilothouseError, RefusedError
 from graph.plan import Plan
 from graph.record import parse_iso
+from safety.gate.state import Mode
 from safety.lifecycle import State
 
 log = logging.getLogger(__name__)
@@ -181,28 +182,32 @@ class Operations:
         return None if image is None else image.time
 
     def recover(self) -> None:
-        """After a restart: nothing is resumed. What was rolling out is read from the gate's record.
-
-        The service comes up without a standing authorisation, so it only watches until a person
-        approves again.
+        """After a start: nothing is resumed. Every loop goes to SHADOW, so that what an earlier run
+        left in force is given back, and people decide what comes next.
         """
+        self.unfinished += [
+            s.proposal_id for s in self.desk.lives.standings() if s.state is State.ROLLING_OUT
+        ]
+        gate = self.copilot.gate
         try:
+            if gate is not None:
+                modes = set(dict(gate.status()["modes"]).values())
+                if modes & {Mode.APPROVE.value, Mode.AUTO.value}:
+                    gate.set_mode(Mode.SHADOW.value, None, "service restarted")
             self.facts += self.desk.follow()
         except PilothouseError as error:
             log.warning("the gate does not answer at the start: %s", error)
-        for standing in self.desk.lives.standings():
-            if standing.state is State.ROLLING_OUT:
-                self.unfinished.append(standing.proposal_id)
-                log.warning("%s was rolling out when the service stopped", standing.proposal_id)
+        for proposal_id in self.unfinished:
+            log.warning("%s was rolling out when the service stopped", proposal_id)
 
     def close(self) -> None:
         """Finish the decision in progress and stop."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def chosen_plan(decision: Decision) -> Plan | None:
-    """The plan behind a proposal."""
-    if decision.shadow is None:
+def chosen_plan(decision: Decision | None) -> Plan | None:
+    """The plan behind a proposal; None for one of an earlier run."""
+    if decision is None or decision.shadow is None:
         return None
     return next((p for p in decision.plans if p.source == decision.shadow.candidate), None)
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from api.copilot import Copilot, Covering, Signed
+from api.desk_checks import PERSON_ROLES, personal_approval, read_back
 from api.events import EventLog
 from api.resolution import PredictionResolution, score
 from graph.errors import RefusedError, UnavailableError
@@ -27,7 +28,6 @@ from safety.verify import verify_bundle
 log = logging.getLogger(__name__)
 
 ACTOR = "service"
-PERSON_ROLES = ("operator", "approver", "engineer")
 # What may still be missing from a proposal that waits for a second person.
 INCOMPLETE = {"approval_quorum"}
 # The gate's reports that end a rollout, and what they make of the proposal.
@@ -54,12 +54,30 @@ class ProposalDesk:
         self._entries: dict[str, Entry] = {}
         self._by_digest: dict[str, str] = {}
         self._lock = threading.RLock()
-        self._seen_reports = 0
+        # Every report of the gate is in the ledger: after a restart the count goes on from there.
+        self._seen_reports = len(copilot.authority.ledger.entries(kind="applied"))
+        self._restore()
+
+    def _restore(self) -> None:
+        """Take the open proposals of earlier runs in hand again, from the bundles kept of them."""
+        authority = self.copilot.authority
+        for standing in self.lives.standings():
+            file = authority.workspace.proposals / f"{standing.proposal_id}.json"
+            if not standing.open or not file.exists():
+                continue
+            found = read_back(file, authority.root)
+            if found is None:
+                log.error("%s is not the bundle that was signed; left alone", file)
+                continue
+            signed, proposal, reading, approvals = found
+            self._entries[signed.id] = Entry(signed, proposal, reading, tuple(approvals))
+            self._by_digest[signed.digest] = signed.id
 
     # Opening -------------------------------------------------------------------------------
 
     def open(self, signed: Signed, events: EventLog | None = None) -> Standing:
         """Record what the proposal went through and put it before the people who decide."""
+        assert signed.decision is not None
         proposal = signed.decision.proposal
         assert proposal is not None
         entry = Entry(signed, proposal, signed.decision.reading, events=events)
@@ -103,22 +121,22 @@ class ProposalDesk:
             self.expire(image.time)
             self._require(proposal_id, State.PENDING)
             self._guards_hold(entry, image)
-            tried = replace(entry, approvals=(*entry.approvals, dict(envelope)))
-            self.copilot.authority.ledger.append("approval", envelope)
-            missing = self._check(tried, image.time)
-            statement = self._open_approval(envelope)
-            if statement.predicate["decision"] != "approve":
+            root = self.copilot.authority.root
+            given = personal_approval(envelope, root, entry.signed.digest)
+            if given.decision != "approve":
                 raise RefusedError(
                     "not_an_approval", "the statement rejects this proposal", "hand it to /reject"
                 )
+            tried = replace(entry, approvals=(*entry.approvals, dict(envelope)))
+            self.copilot.authority.ledger.append("approval", envelope)
+            missing = self._check(tried, image.time)
             self._entries[proposal_id] = tried
             if missing:
                 return self.lives.standing(proposal_id)
             standing = self._move(
                 proposal_id,
                 Event(
-                    to=State.APPROVED, at=image.time, actor=statement.persons[0],
-                    reason=str(statement.predicate["reason"]),
+                    to=State.APPROVED, at=image.time, actor=given.person, reason=given.reason,
                     messages=(self._order_message(proposal_id),),
                 ),
             )  # fmt: skip
@@ -126,15 +144,14 @@ class ProposalDesk:
 
     def reject(self, proposal_id: str, envelope: Mapping[str, Any], at: datetime) -> Standing:
         """Take in one person's signed no; one is enough."""
-        statement = self._open_approval(envelope)
         with self._lock:
             entry = self.entry(proposal_id)
-            wanted = statement.predicate
-            if wanted["decision"] != "reject" or wanted["proposal_digest"] != entry.signed.digest:
+            root = self.copilot.authority.root
+            given = personal_approval(envelope, root, entry.signed.digest)
+            if given.decision != "reject":
                 raise RefusedError("not_a_rejection", "the statement does not reject this proposal")
             self.copilot.authority.ledger.append("approval", envelope)
-            event = Event(to=State.REJECTED, at=at, actor=statement.persons[0],
-                          reason=str(wanted["reason"]))  # fmt: skip
+            event = Event(to=State.REJECTED, at=at, actor=given.person, reason=given.reason)
             return self._move(proposal_id, event)
 
     def expire(self, now: datetime) -> None:

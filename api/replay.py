@@ -84,8 +84,8 @@ def replay_decision(signed: ControlProposal, attachments: Any) -> Decision:
     """The decision once more, from what travelled with it."""
     if signed.provenance.plugins:
         raise InputError(
-            f"the plan came from {', '.join(signed.provenance.plugins)}",
-            "a plugin's plan is replayed with the plugin itself",
+            f"plugins were asked: {', '.join(signed.provenance.plugins)}",
+            "a decision with plugins is replayed where they are installed; not offered yet",
         )
     site = site_from_document(attachments.site)
     twin = HubTwin(site, parameters_from_document(attachments.twin))

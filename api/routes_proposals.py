@@ -18,7 +18,7 @@ READERS = ("operator", "engineer", "approver", "auditor")
 class Signed(Record):
     """A signed statement (DSSE envelope) over the proposal's digest."""
 
-    envelope: dict[str, Any] = Field(description="as `pilothouse approve --envelope` prints it")
+    envelope: dict[str, Any] = Field(description="as `pilothouse approve --out FILE` writes it")
 
 
 @router.get("")

@@ -62,7 +62,10 @@ class ShadowResult(Record):
     candidate: str
     runner_up: str | None = None
     probability_better: float = Field(
-        0.0, ge=0, le=1, description="share of futures in which the candidate ends cheaper, settled"
+        0.0,
+        ge=0,
+        le=1,
+        description="share of futures in which it is no worse on what was asked for first",
     )
     proven_steps: int = Field(
         0, ge=0, description="the first steps in which every constraint is kept as demanded"

@@ -77,19 +77,20 @@ def peak_kw(grid_kw: ArrayLike) -> Array:
 def storage_settlement(
     battery_delta_kwh: ArrayLike,
     tank_delta_kwh: ArrayLike,
-    mean_import_price: float,
+    replacement_price: float,
     round_trip_efficiency: float,
     nominal_cop: float,
 ) -> Array:
     """Value of the change of stored energy; shape (...), currency.
 
-    A stored kWh of electricity is worth the mean import price x sqrt(round-trip efficiency): what
-    it saves after the discharge half of the losses. A kWh of heat is worth the electricity that
-    makes it at the nominal COP. The same rule holds for every controller.
+    A stored kWh is worth what it would cost to put it there in the cheapest hour: electricity at
+    that price over sqrt(round-trip efficiency), heat at that price over the nominal COP. Storing
+    for its own sake therefore earns nothing, and draining the stores is no saving. The same rule
+    holds for every controller.
     """
-    electric = np.asarray(battery_delta_kwh, dtype=np.float64) * np.sqrt(round_trip_efficiency)
+    electric = np.asarray(battery_delta_kwh, dtype=np.float64) / np.sqrt(round_trip_efficiency)
     thermal = np.asarray(tank_delta_kwh, dtype=np.float64) / nominal_cop
-    return np.asarray((electric + thermal) * mean_import_price)
+    return np.asarray((electric + thermal) * replacement_price)
 
 
 def kpi_table(
@@ -127,7 +128,7 @@ def kpi_table(
     cost = energy_cost(grid, imports, exports, step_s)
     cost = cost + carbon / 1000.0 * site.tariff.carbon_price_per_t
     cost = cost + _demand_charge(site, grid, prices.peak_so_far_kw, step_s, start)
-    value = _storage_value(site, trace, initial, float(np.mean(imports)))
+    value = _storage_value(site, trace, initial, float(np.min(imports)))
     return {
         "cost": cost,
         "energy": imported_kwh(grid, step_s),

@@ -68,6 +68,9 @@ class PlantSpec(Record):
     adapter: Literal["opcua", "recorded"] = "opcua"
     endpoint: str = ""
     namespace: str = "urn:pilothouse:plant"
+    has_watchdog: bool = Field(
+        False, description="the plant returns to local by itself and owns a local/remote switch"
+    )
     emulator: str | None = Field(None, description="`package.module` that serves it, if emulated")
 
 

@@ -61,8 +61,13 @@ class DispatchInputs:
     held: dict[str, Array]
 
     @property
+    def storage_price(self) -> float:
+        """Price of the cheapest hour: what a stored kWh would cost to replace; see graph/kpis."""
+        return float(np.min(self.import_price))
+
+    @property
     def mean_price(self) -> float:
-        """Mean import price over the horizon: the price of stored energy at its end."""
+        """Mean import price over the horizon: what objectives other than cost are weighed with."""
         return float(np.mean(self.import_price))
 
     def applied(self, point: str) -> float | None:

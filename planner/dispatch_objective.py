@@ -44,12 +44,12 @@ def add_terms(rows: Rows, quantities: frozenset[str], rates: Rates) -> None:
 def _storage_value(rows: Rows) -> None:
     """Less the worth of the change of stored energy, by the rule of `graph.kpis`.
 
-    A battery's kWh: mean import price x sqrt(round-trip efficiency). A kWh of heat: mean import
+    A battery's kWh: the cheapest import price / sqrt(round-trip efficiency). A kWh of heat: that
     price / nominal COP.
     """
     data, hub, build = rows.data, rows.hub, rows.builder
     for battery in data.parts.batteries:
-        worth = data.mean_price * battery.round_trip_efficiency**0.5
+        worth = data.storage_price / battery.round_trip_efficiency**0.5
         # The rule counts nameplate kWh; the twin's capacity may differ.
         share = battery.capacity_kwh / data.hub.batteries[battery.id].capacity_kwh
         build.cost("storage_value", hub.energy[battery.id][-1:], -worth * share)
@@ -58,7 +58,7 @@ def _storage_value(rows: Rows) -> None:
     if pump is not None and tank is not None and hub.heat is not None:
         from graph.kpis import WATER_KWH_PER_LITRE_K
 
-        worth = data.mean_price / pump.nominal_cop * tank.volume_l * WATER_KWH_PER_LITRE_K
+        worth = data.storage_price / pump.nominal_cop * tank.volume_l * WATER_KWH_PER_LITRE_K
         build.cost("storage_value", hub.heat.tank[-1:], -worth)
         build.constant("storage_value", worth * data.tank0)
 

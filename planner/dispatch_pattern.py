@@ -77,7 +77,7 @@ def pattern_task(problem: DispatchProblem, x: Array, row_dual: Array) -> Pattern
         min_off=max(1, int(np.ceil(pump.min_off_s / step))),
         start_cost=float(problem.milp.costs["start_tiebreak"][heat.start[0]]),
         behind_cost=BEHIND_PRICE * dearest / float(np.min(heat.cop)),
-        worth=data.mean_price / pump.nominal_cop,
+        worth=data.storage_price / pump.nominal_cop,
     )
 
 

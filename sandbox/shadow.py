@@ -29,6 +29,11 @@ Array = NDArray[np.float64]
 BASELINE = "baseline"
 CONFIDENCE = 0.95
 TAIL = 0.05
+# The KPI by which a candidate is better or not: that of the first thing asked for.
+ASKED_KPI = {
+    "cost": "settled_cost", "energy": "energy", "emissions": "carbon", "peak": "peak",
+    "comfort": "comfort", "wear": "starts",
+}  # fmt: skip
 TRACE_DECIMALS = 4  # significant decimals of charted quantiles; nothing is decided on them
 
 
@@ -61,6 +66,7 @@ def evaluate(
         site, snapshot, intent, traces, chosen, least_steps or snapshot.horizon_steps
     )
     tables = [kpis_of(site, snapshot, futures, t) for t in traces]
+    asked = ASKED_KPI[intent.objectives[0].quantity]
     outcomes = tuple(
         Outcome(
             source=name,
@@ -80,9 +86,7 @@ def evaluate(
         kpi_delta=estimates(site, {k: v - tables[0][k] for k, v in tables[chosen].items()}),
         candidate=candidates[0].source,
         runner_up=runner_up.source if runner_up else None,
-        probability_better=float(
-            (tables[chosen]["settled_cost"] < tables[0]["settled_cost"]).mean()
-        ),
+        probability_better=float((tables[chosen][asked] <= tables[0][asked]).mean()),
         proven_steps=proven if passed else 0,
         passed=passed,
         reasons=reasons,

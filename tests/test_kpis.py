@@ -96,8 +96,9 @@ def test_the_table_holds_what_a_hand_calculation_gives(site: Site) -> None:
     table = kpis.kpi_table(site, trace([4.0, 4.0, -4.0, 8.0], 60.0, 54.0), PRICES, 900, INITIAL)
     assert set(table) == set(kpis.KPI_UNITS)
     cost = (4 * 0.2 + 4 * 0.2 - 4 * 0.05 + 8 * 0.4) / 4
-    battery = 0.10 * 80 * 0.3 * np.sqrt(0.9)
-    tank = 10 * 2000 * 4.18 * 0.99 / 3600 / 3.2 * 0.3
+    # Worth what the cheapest hour would ask for putting it there again.
+    battery = 0.10 * 80 * 0.2 / np.sqrt(0.9)
+    tank = 10 * 2000 * 4.18 * 0.99 / 3600 / 3.2 * 0.2
     assert float(table["cost"]) == pytest.approx(cost)
     assert float(table["storage_value"]) == pytest.approx(battery + tank)
     assert float(table["settled_cost"]) == pytest.approx(cost - battery - tank)
@@ -108,14 +109,18 @@ def test_the_table_holds_what_a_hand_calculation_gives(site: Site) -> None:
     assert float(table["peak"]) == 8.0
 
 
-def test_emptying_a_store_is_never_a_saving_at_a_flat_price(site: Site) -> None:
-    """Discharging 1 kWh of content yields sqrt(rte) kWh: exactly what settlement takes back."""
+def test_neither_emptying_nor_filling_a_store_is_a_saving_at_a_flat_price(site: Site) -> None:
+    """Discharging 1 kWh of content yields sqrt(rte) kWh; putting it back takes 1 / sqrt(rte)."""
     flat = PRICES.model_copy(update={"import_price": (0.3,) * 4})
     drawn = 8.0 * np.sqrt(0.9)
     kept = kpis.kpi_table(site, trace([10.0] * 4), flat, 3600, INITIAL)
     used = kpis.kpi_table(site, trace([10.0 - drawn / 4] * 4, 40.0), flat, 3600, INITIAL)
     assert float(used["cost"]) < float(kept["cost"])
-    assert float(used["settled_cost"]) == pytest.approx(float(kept["settled_cost"]))
+    lost = 8.0 * 0.3 * (1 / np.sqrt(0.9) - np.sqrt(0.9))
+    assert float(used["settled_cost"]) == pytest.approx(float(kept["settled_cost"]) + lost)
+    put = 8.0 / np.sqrt(0.9)
+    full = kpis.kpi_table(site, trace([10.0 + put / 4] * 4, 60.0), flat, 3600, INITIAL)
+    assert float(full["settled_cost"]) == pytest.approx(float(kept["settled_cost"]))
 
 
 def test_the_table_is_batch_friendly(site: Site) -> None:

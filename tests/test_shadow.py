@@ -184,12 +184,17 @@ def test_what_doing_nothing_breaks_as_well_is_not_held_against_the_plan() -> Non
     assert result.passed
 
 
-def test_only_the_steps_until_the_next_plan_may_be_checked_and_the_kpis_still_cover_all() -> None:
+def test_a_plan_is_proven_as_far_as_it_keeps_its_constraints_and_the_kpis_still_cover_all() -> None:
     wanted = intent(rooms(hard=True, chance=None))
-    cold, soon = shadow(plan(hp=0.0), wanted), shadow(plan(hp=0.0), wanted, checked_steps=4)
+    cold, soon = shadow(plan(hp=0.0), wanted), shadow(plan(hp=0.0), wanted, least_steps=4)
     assert not cold.passed
+    assert cold.proven_steps == 0
     assert soon.passed
+    assert 4 <= soon.proven_steps < STEPS
     assert soon.kpi_delta == cold.kpi_delta
+    # A stretch a third longer than the proven one was tried and did not pass.
+    longer = min(STEPS, soon.proven_steps * 4 // 3 + 2)
+    assert not shadow(plan(hp=0.0), wanted, least_steps=longer).passed
 
 
 def test_site_limits_and_starts_are_always_checked() -> None:

@@ -47,9 +47,9 @@ def _init(site_folder: Path, folder: Path, port: int, as_json: bool) -> None:
     from api.workspace import open_workspace
     from graph.sitepack import load_site
 
-    site = load_site(site_folder).site
+    pack = load_site(site_folder)
     file = setup_gate(
-        open_workspace(folder), site, port=port, endpoint=site.plant.endpoint, lab=False,
+        open_workspace(folder), pack, port=port, endpoint=pack.site.plant.endpoint, lab=False,
         stepped=False,
     )  # fmt: skip
     emit({"file": str(file)}, as_json, f"wrote {file}: review its limits before you run it")

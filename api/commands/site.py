@@ -1,5 +1,6 @@
 """`pilothouse site`: make a site pack, check it, identify its twin."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def validate(folder: Path, live: bool, as_json: bool) -> None:
             "detail": f"{len(frame)} rows to {frame.end.isoformat()}",
         },
         _twin_check(pack.folder / pack.site.twin.parameters),
+        _policy_check(pack.policies),
     ]
     if live:
         from api.live_check import check_live
@@ -58,6 +60,17 @@ def validate(folder: Path, live: bool, as_json: bool) -> None:
          "\n".join(lines))  # fmt: skip
     if not ok:
         raise SystemExit(1)
+
+
+def _policy_check(policies: Mapping[str, str]) -> dict[str, Any]:
+    from graph.errors import InputError
+    from safety.policy import declared_rules, with_core
+
+    try:
+        rules = declared_rules(with_core(policies))
+    except InputError as error:
+        return {"check": "policies", "ok": False, "detail": str(error)}
+    return {"check": "policies", "ok": True, "detail": f"{len(rules)} rules"}
 
 
 def _twin_check(path: Path) -> dict[str, Any]:

@@ -134,7 +134,7 @@ def config_from_site(
             if s.critical and s.role is not Role.SETPOINT
         ),
         lease_s=site.autonomy.lease_s,
-        has_watchdog=site.plant.adapter == "opcua",
+        has_watchdog=site.plant.has_watchdog,
         stepped=stepped,
         lab=lab,
     )
