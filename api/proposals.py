@@ -243,7 +243,8 @@ class ProposalDesk:
         """Score what the proposal predicted against what came while it was in force; log it."""
         entry = self._entries[proposal_id]
         frame = self.copilot.plant.feed.frame
-        found = score(entry.proposal, entry.signed.digest, frame, at, reason)
+        site = self.copilot.plant.pack.site
+        found = score(site, entry.proposal, entry.signed.digest, frame, at, reason)
         if found is None:
             return
         authority = self.copilot.authority

@@ -7,6 +7,7 @@ import numpy as np
 from agents.proposal_builder import outcome_of
 from graph.proposal import ControlProposal
 from graph.record import Record, UtcTime
+from graph.site import Site
 from graph.telemetry import Frame
 
 
@@ -30,9 +31,13 @@ class PredictionResolution(Record):
 
 
 def score(
-    proposal: ControlProposal, digest: str, frame: Frame, until: datetime, reason: str
+    site: Site, proposal: ControlProposal, digest: str, frame: Frame, until: datetime, reason: str
 ) -> PredictionResolution | None:
-    """Compare the bands with the telemetry of the plan's own time; None without a whole step."""
+    """Compare the bands with the telemetry of the plan's own time; None without a whole step.
+
+    What was commanded is not a prediction, so signals that follow a setpoint are left out.
+    """
+    commanded = {s.follows for s in site.setpoints}
     shadow = proposal.sandbox_results.shadow
     traces = outcome_of(shadow, shadow.candidate).traces
     rows = frame.window(proposal.not_before, until)
@@ -42,6 +47,8 @@ def score(
         return None
     signals = {}
     for trace in traces:
+        if trace.signal in commanded:
+            continue
         came = rows.column(trace.signal)[:count]
         low, high = np.array(trace.q05[:count]), np.array(trace.q95[:count])
         known = np.isfinite(came)
