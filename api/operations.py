@@ -185,8 +185,9 @@ class Operations:
         """After a start: nothing is resumed. Every loop goes to SHADOW, so that what an earlier run
         left in force is given back, and people decide what comes next.
         """
+        in_force = (State.ROLLING_OUT, State.PROMOTED)
         self.unfinished += [
-            s.proposal_id for s in self.desk.lives.standings() if s.state is State.ROLLING_OUT
+            s.proposal_id for s in self.desk.lives.standings() if s.state in in_force
         ]
         gate = self.copilot.gate
         try:
@@ -198,7 +199,7 @@ class Operations:
         except PilothouseError as error:
             log.warning("the gate does not answer at the start: %s", error)
         for proposal_id in self.unfinished:
-            log.warning("%s was rolling out when the service stopped", proposal_id)
+            log.warning("%s was in force when the service stopped", proposal_id)
 
     def close(self) -> None:
         """Finish the decision in progress and stop."""

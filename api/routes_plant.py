@@ -57,12 +57,15 @@ class Advance(Record):
 
 @router.get("/rollouts")
 def rollouts(request: Request, _: Reader) -> Json:
-    """What is in force, and the gate's own account of it."""
+    """What is in force, the gate's own account of it, and what an earlier run left unfinished."""
     operations = service_of(request).operations
-    if operations.copilot.gate is None:
-        return {"gate": None, "facts": []}
-    return {"gate": dict(operations.copilot.gate.status()), "facts": operations.facts[-200:],
-            "missed_replans": operations.missed_replans[-50:]}  # fmt: skip
+    known: Json = {
+        "facts": operations.facts[-200:],
+        "missed_replans": operations.missed_replans[-50:],
+        "unfinished": operations.unfinished,
+    }
+    gate = operations.copilot.gate
+    return {"gate": None if gate is None else dict(gate.status()), **known}
 
 
 @router.post("/rollouts")
