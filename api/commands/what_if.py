@@ -25,6 +25,7 @@ def what_if(
     held: tuple[str, ...], off: tuple[str, ...], hours: float, futures: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Ask the twin what would happen: the same futures with and without the changes."""
+    changes = changes_of(outdoor, price, held, off)
     from agents.snapshot_builder import build_snapshot
     from agents.telemetry_feed import TelemetryFeed
     from api.assemble import load_context
@@ -38,7 +39,7 @@ def what_if(
     past = frame.window(frame.start - timedelta(seconds=frame.step_s), reader.at)
     steps = int(hours * 3600 // pack.site.step_s)
     snapshot = build_snapshot(context, reader.read(), TelemetryFeed(pack.site, past), steps)
-    document = answer(context.twin, snapshot, changes_of(outdoor, price, held, off), futures)
+    document = answer(context.twin, snapshot, changes, futures)
     emit(document, as_json, answer_text(document))
 
 
