@@ -64,6 +64,9 @@ MARGINS = (
 # is made anew every hour, and one missed re-planning must not end it.
 LEAST_S = 7200
 PLUGIN = "plugin:"  # how the source of a plugin's plan begins
+# How long a hard problem is searched before a wider gap is taken: some seconds' work, counted in
+# the solver's own steps, so that a replay stops at the same place.
+PLANNING = SolveOptions(checks=30)
 # An intervention asks which way the plan moves: it keeps the plan's starts where it can and takes
 # the first powers that fit, within whatever gap, so it costs a linear programme and not a search.
 INTERVENTION = SolveOptions(
@@ -143,7 +146,9 @@ def decide(
     held = {h.point for h in snapshot.holds}
     trial: _Trial | None = None
     for margin in MARGINS:
-        record = run_router(dispatcher, world.site, world.twin, snapshot, wanted, margin=margin)
+        record = run_router(
+            dispatcher, world.site, world.twin, snapshot, wanted, margin=margin, options=PLANNING
+        )
         _note(run, record)
         progress("agents", {"findings": len(record.findings), "plans": len(record.plans)})
         if record.verdict == "shed":

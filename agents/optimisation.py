@@ -13,6 +13,10 @@ from planner.margins import Margins
 from sandbox.energy_hub import HubTwin
 
 HOLD_LAST = "hold-last"
+# Where the search ends without reaching its gap, it is asked again with this one, and the plan says
+# so: a plan within 5 % of the best beats none, and the sandbox judges it all the same.
+WIDER_GAP = 0.05
+OUT_OF_WORK = (SolveStatus.ITERATION_LIMIT, SolveStatus.NODE_LIMIT, SolveStatus.GAP_NOT_REACHED)
 INCUMBENT = "incumbent"
 
 
@@ -45,6 +49,13 @@ def candidates(
     plan = plan_dispatch(
         site, twin, snapshot, intent, margin=margin, incumbent=incumbent, options=options
     )
+    if plan.status in OUT_OF_WORK and plan.gap is not None and plan.gap <= WIDER_GAP:
+        wider = options.model_copy(update={"gap": WIDER_GAP})
+        plan = plan_dispatch(
+            site, twin, snapshot, intent, margin=margin, incumbent=incumbent, options=wider
+        )
+        note = f"the search did not reach a gap of {options.gap:.0%}; planned to {WIDER_GAP:.0%}"
+        plan = plan.model_copy(update={"notes": (*plan.notes, note)})
     held = None if plan.status.usable else hold_last(site, snapshot)
     return [plan] if held is None else [plan, held]
 

@@ -88,7 +88,9 @@ def build_snapshot(
 def holds(points: Mapping[str, PointState]) -> tuple[HoldConstraint, ...]:
     """Points that a person holds."""
     return tuple(
-        HoldConstraint(point=p, value=s.applied, owner=s.by or "operator", until=s.until)
+        HoldConstraint(
+            point=p, value=s.applied, local_law=s.local_law, owner=s.by or "operator", until=s.until
+        )
         for p, s in sorted(points.items())
         if s.owner is Owner.OPERATOR
     )

@@ -150,6 +150,8 @@ class Copilot:
                 update={
                     "owner": Owner.OPERATOR,
                     "by": hold["by"],
+                    # Taken at the gate, not set at the panel: the plant's own law goes on there.
+                    "local_law": points[point].owner is not Owner.OPERATOR,
                     "until": parse_iso(until) if until else None,
                 }
             )

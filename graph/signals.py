@@ -89,3 +89,6 @@ class PointState(Record):
     lease_until: UtcTime | None = None
     by: str = Field("", description="the operator's name when owner is OPERATOR")
     until: UtcTime | None = Field(None, description="when an operator's hold ends, if it does")
+    local_law: bool = Field(
+        False, description="a person keeps the copilot off it, and the plant's own law commands it"
+    )

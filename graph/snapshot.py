@@ -39,6 +39,7 @@ class HoldConstraint(Record):
 
     point: str
     value: float
+    local_law: bool = Field(False, description="not held at `value`: the plant's own law commands")
     owner: str
     until: UtcTime | None = None
 

@@ -2,7 +2,7 @@
 
 A mixed-integer linear programme on the twin's numbers (`dispatch_physics`), solved by HiGHS
 (`milp_highs` says why directly). Every outcome is a `Plan` with a status; only a usable one may
-become a candidate. `dispatch_fallback` says what to do without one.
+become a candidate.
 """
 
 from collections.abc import Sequence

@@ -208,6 +208,8 @@ def _held(site: Site, snapshot: Snapshot) -> dict[str, Array]:
     for hold in snapshot.holds:
         if hold.point not in known:
             raise InputError(f"a hold on {hold.point}, which is no setpoint of {site.id}")
+        if hold.local_law:
+            continue  # the law's moves are the twin's affair; the plan only leaves the point out
         values = held.setdefault(hold.point, np.full(snapshot.horizon_steps, np.nan))
         for k in range(snapshot.horizon_steps):
             begin = snapshot.as_of + timedelta(seconds=site.step_s * k)

@@ -83,7 +83,9 @@ def command_row(snapshot: Snapshot, setpoints: Mapping[str, Sequence[float]], po
     values = np.asarray(setpoints.get(point, ()), dtype=float)[:steps]
     row[: len(values)] = values
     for hold in snapshot.holds:
-        if hold.point == point:
+        if hold.point == point and hold.local_law:
+            row[:] = np.nan
+        elif hold.point == point:
             last = steps
             if hold.until is not None:
                 last = int(np.ceil((hold.until - snapshot.as_of).total_seconds() / step_s))

@@ -13,7 +13,22 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SOAK = int(os.environ.get("PILOTHOUSE_SOAK", "1"))  # how many times the examples of each property
 DEMO_HOURS = 2
+
+
+def pytest_collection_modifyitems(items):
+    """In a long campaign every property gets `SOAK` times its examples."""
+    from hypothesis import settings
+
+    seen = set()
+    for item in items if SOAK > 1 else ():
+        test = getattr(item.obj, "__func__", item.obj)
+        mine = getattr(test, "_hypothesis_internal_use_settings", None)
+        if mine is not None and test not in seen:
+            seen.add(test)
+            more = settings(mine, max_examples=mine.max_examples * SOAK)
+            test._hypothesis_internal_use_settings = more
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,6 @@ from graph.snapshot import (
 )
 from graph.tariff import prices
 from planner.dispatch import baseline_plan, plan_dispatch, solve_problem
-from planner.dispatch_fallback import fallback_plan
 from planner.dispatch_inputs import dispatch_inputs
 from planner.dispatch_objective import objective
 from planner.dispatch_options import SolveOptions
@@ -430,20 +429,6 @@ def test_every_outcome_of_the_solver_has_a_name_and_few_may_be_used():
 def test_the_same_snapshot_gives_the_same_bytes():
     snapshot = Day(cold=3).snapshot()
     assert planned(snapshot).model_dump_json() == planned(snapshot).model_dump_json()
-
-
-def test_a_failed_solve_holds_the_last_plan_for_k_steps_and_then_does_nothing():
-    snapshot = Day().snapshot()
-    last = planned(snapshot)
-    failed = Plan(source="milp-dispatch", status=SolveStatus.TIME_LIMIT, start=MIDNIGHT, step_s=900)
-    for steps, source in ((1, "hold-last"), (4, "hold-last"), (5, "baseline")):
-        later = snapshot.model_copy(update={"as_of": MIDNIGHT + timedelta(seconds=900 * steps)})
-        plan = fallback_plan(site(), later, failed, last)
-        assert plan.source == source
-        assert "time_limit" in plan.notes[0]
-        if source == "hold-last":
-            assert plan.setpoints[BATTERY] == last.setpoints[BATTERY][steps:]
-    assert fallback_plan(site(), snapshot, failed, failed).source == "baseline"
 
 
 def test_the_shifted_incumbent_is_tried_first_and_serves():
