@@ -21,6 +21,11 @@ STATUS = {
     InputError: 422, IntegrityError: 400, RefusedError: 403, ConflictError: 409,
     UnavailableError: 503,
 }  # fmt: skip
+# Names on the wire are not names of classes: they stay when the code changes.
+KINDS = {
+    InputError: "invalid-input", IntegrityError: "not-authentic", ConflictError: "conflict",
+    UnavailableError: "unavailable",
+}  # fmt: skip
 REFUSAL_STATUS = {"unauthenticated": 401, "locked": 429, "not_found": 404, "too_large": 413}
 
 
@@ -41,7 +46,8 @@ def install(app: FastAPI) -> None:
             status = REFUSAL_STATUS.get(error.reason, 403)
             return problem(status, error.reason, error.message, error.hint)
         status = next((s for k, s in STATUS.items() if isinstance(error, k)), 500)
-        return problem(status, type(error).__name__, str(error), error.hint)
+        kind = next((n for k, n in KINDS.items() if isinstance(error, k)), "internal")
+        return problem(status, kind, str(error), error.hint)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -163,9 +163,9 @@ def test_an_approval_that_does_not_hold_is_refused_by_name_and_changes_nothing(l
     altered = lab.approval(proposal, role)
     altered["payload"] = altered["payload"][:40] + "AAAA" + altered["payload"][44:]
     wrong = {
-        "a key that nobody trusts": (lab.approval(proposal, role, stranger), "IntegrityError"),
-        "the service's own key": (lab.approval(proposal, role, machine), "IntegrityError"),
-        "an altered statement": (altered, "IntegrityError"),
+        "a key that nobody trusts": (lab.approval(proposal, role, stranger), "not-authentic"),
+        "the service's own key": (lab.approval(proposal, role, machine), "not-authentic"),
+        "an altered statement": (altered, "not-authentic"),
         "a role that the key does not hold": (lab.approval(proposal, "director"), "role"),
         "another proposal's digest": (lab.approval(other, role), "other_proposal"),
         "a rejection": (lab.approval(proposal, role, decision="reject"), "not_an_approval"),
@@ -174,7 +174,7 @@ def test_an_approval_that_does_not_hold_is_refused_by_name_and_changes_nothing(l
     for what, (envelope, kind) in wrong.items():
         answer = lab.send(proposal_id, envelope)
         assert answer.json()["type"] == f"urn:pilothouse:problem:{kind}", (what, answer.text)
-        expect_problem(answer, 400 if kind == "IntegrityError" else 403, kind)
+        expect_problem(answer, 400 if kind == "not-authentic" else 403, kind)
         assert lab.state(proposal_id) == "pending", what
     assert len(lab.ledger) == before  # what is nobody's word is not kept
     for nonsense in ({}, {"payload": 1}, {"payloadType": "x", "payload": "", "signatures": []}):
