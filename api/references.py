@@ -36,6 +36,7 @@ from sandbox.futures import expected_future
 from sandbox.scenario import roll_out
 
 REPLAN_S = 3600
+MIN_AHEAD_S, MAX_AHEAD_S = 24 * 3600, 48 * 3600  # as far as the service looks ahead
 HINDSIGHT = SolveOptions(gap=0.01, explain=False)
 
 
@@ -107,8 +108,8 @@ def foresight_days(
     while plant.time < end:
         image = reader.read()
         feed.update(reader, image.time)
-        ahead = max((end - image.time).total_seconds(), 24 * 3600)
-        steps = int(ahead // step)
+        ahead = max((end - image.time).total_seconds(), MIN_AHEAD_S)
+        steps = int(min(ahead, MAX_AHEAD_S) // step)
         snapshot = build_snapshot(context, image, feed, steps)
         true = true_forecasts(plant, snapshot.forecasts, image.time, steps, step)
         snapshot = snapshot.model_copy(update={"forecasts": true})
