@@ -9,6 +9,7 @@
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ START = "2026-01-13T00:00:00-08:00"
 STEP_S = 900
 FAULT = ("temperature_sensor_drift", {"point": "zone_north.temp_degc", "k_per_h": 8.0})
 FAULT_HOURS = 6.0
+LEFT = {"work", "root.json", "plant.csv", "bundle.json", "report.html", "demo.json"}
 
 Say = Callable[[str], None]
 
@@ -72,9 +74,7 @@ class DemoRun:
 
 def run_demo(settings: DemoSettings, say: Say) -> DemoRun:
     """Run it. Raises PilothouseError saying which step failed."""
-    if settings.out.exists() and any(settings.out.iterdir()):
-        raise InputError(f"{settings.out} is not empty", "choose a new folder with --out")
-    settings.out.mkdir(parents=True, exist_ok=True)
+    make_room(settings.out)
     pack = load_site(settings.folder)
     run = DemoRun(settings)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -98,6 +98,25 @@ def run_demo(settings: DemoSettings, say: Say) -> DemoRun:
     (settings.out / "bundle.json").write_bytes(run.bundle)
     (settings.out / "root.json").write_bytes((settings.out / "work" / "root.json").read_bytes())
     return run
+
+
+def make_room(out: Path) -> None:
+    """An empty folder, or one whose earlier demonstration is replaced; anything else is left alone.
+
+    Raises:
+        InputError: the folder holds something that no demonstration left there.
+    """
+    found = {p.name for p in out.iterdir()} if out.exists() else set()
+    if found - LEFT:
+        strange = ", ".join(sorted(found - LEFT)[:3])
+        raise InputError(f"{out} holds {strange}", "choose a new folder with --out")
+    for name in found:
+        path = out / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    out.mkdir(parents=True, exist_ok=True)
 
 
 def _intent(proposal: ControlProposal) -> Intent:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from api.demo import START
+from api.demo import START, make_room
 from api.plant_log import read_log
 from api.references import day_kpis
+from graph.errors import InputError
 from graph.record import parse_iso
 from graph.sitepack import load_site
 from safety.trust_root import load_root
@@ -128,3 +129,15 @@ def test_ten_thousand_flipped_bits_are_all_found(demonstration):
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         found = list(pool.map(accepted, [str(demonstration.out)] * workers, shares))
     assert found == [[]] * workers
+
+
+def test_an_earlier_demonstration_is_replaced_and_anything_else_is_left_alone(tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "ledger.sqlite").write_text("old")
+    (tmp_path / "demo.json").write_text("{}")
+    make_room(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "thesis.odt").write_text("mine")
+    with pytest.raises(InputError, match=r"thesis\.odt"):
+        make_room(tmp_path)
+    assert (tmp_path / "thesis.odt").read_text() == "mine"
