@@ -9,6 +9,7 @@ environment.
 import logging
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ NAMESPACE = "pilothouse"
 CONTEXTS_KEPT = 4  # in the object store; a decision uses one or two
 STORE_BYTES = 200 * 1024 * 1024
 START_S = 120.0
+RESTART_POLL_S = 0.1
 # Not a deadline of the work (that is in the solver): past this an actor counts as hung.
 CALL_S = 300.0
 SECRET_WORDS = ("KEY", "SECRET", "PASS", "TOKEN", "CREDENTIAL")
@@ -188,6 +190,7 @@ class RayDispatcher:
                         f"agent {agent} died twice in one call", "look at its memory use"
                     ) from error
                 _log.warning("agent %s died in a call; calling once more", agent)
+                self._wait_alive(agent)
                 reference = self._submit(agent, request)
             except RayError as error:
                 raise UnavailableError(f"agent {agent} cannot be reached: {error}") from error
@@ -195,6 +198,27 @@ class RayDispatcher:
             raise answer
         reply: AgentReply = answer
         return reply
+
+    def _wait_alive(self, agent: str) -> None:
+        """Wait until a killed actor is back: what is sent to it before is lost with the dead one,
+        and would count as a second death.
+
+        Raises:
+            UnavailableError: it does not come back in time.
+        """
+        import ray
+        from ray.exceptions import GetTimeoutError, RayActorError
+
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            try:
+                ray.get(self._actors[agent].warm.remote(), timeout=START_S)
+                return
+            except RayActorError:
+                time.sleep(RESTART_POLL_S)
+            except GetTimeoutError:
+                break
+        raise UnavailableError(f"agent {agent} did not come back within {START_S:g} s")
 
 
 def _init_ray(cpus: int) -> None:
