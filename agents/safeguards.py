@@ -3,9 +3,7 @@
 The gate evaluates these itself and knows nothing else, so everything it needs travels in them.
 """
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from graph.evaluation import BandTrace
 from graph.plan import Plan
@@ -23,8 +21,6 @@ PREDICTION_MARGIN = {"degC": 1.0, "%": 8.0}
 # count again, so a longer wait would never trip.
 PREDICTION_FOR_S = 1800.0
 LIMIT_FOR_S = 300.0
-# A plan may use a limit up to its edge: what the meters resolve does not trip, more does.
-LIMIT_TOLERANCE = {"kW": 0.5, "degC": 0.2, "%": 1.0}
 CANARY_S = 1800.0
 # How far the process may have moved since the snapshot before an approval no longer fits.
 VOID_TOLERANCE = {"degC": 2.0, "%": 15.0}
@@ -137,8 +133,3 @@ def build_void_guards(site: Site, snapshot: Snapshot) -> tuple[VoidGuard, ...]:
 def trace_of(traces: Sequence[BandTrace], signal: str) -> BandTrace | None:
     """The trace of `signal`, if the evaluation kept it."""
     return next((t for t in traces if t.signal == signal), None)
-
-
-def schedule_bounds(values: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float]]:
-    """Least and greatest commanded value of each point."""
-    return {p: (float(np.min(v)), float(np.max(v))) for p, v in values.items()}

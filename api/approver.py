@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from graph.canonical import strict_loads
 from graph.errors import IntegrityError
-from graph.proposal import APPROVAL_TYPE, Approval, ControlProposal, StandingAuthorisation
+from graph.proposal import Approval, ControlProposal, StandingAuthorisation
 from safety.keys import Signer
-from safety.signing import APPROVAL_SUBJECT, proposal_digest, sign_statement, strict_b64decode
+from safety.signing import proposal_digest, sign_approval, strict_b64decode
 
 
 def read_proposal(bundle: bytes) -> ControlProposal:
@@ -50,4 +50,4 @@ def sign_decision(
         standing=standing,
         lab=signer.lab,
     )
-    return sign_statement(APPROVAL_TYPE, {APPROVAL_SUBJECT: digest}, approval, signer)
+    return sign_approval(approval, signer)

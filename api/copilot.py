@@ -25,7 +25,7 @@ from api.workspace import Workspace
 from graph.errors import RefusedError, UnavailableError
 from graph.intent import Reading
 from graph.plant import PlantReader, Readings
-from graph.proposal import PROPOSAL_TYPE, StandingAuthorisation
+from graph.proposal import StandingAuthorisation
 from graph.record import parse_iso
 from graph.signals import Owner
 from graph.sitepack import SitePack
@@ -36,7 +36,7 @@ from safety.keys import Signer
 from safety.ledger import Ledger
 from safety.policy import declared_rules, with_core
 from safety.policy_input import Mode
-from safety.signing import proposal_digest, sign_statement
+from safety.signing import proposal_digest, sign_proposal
 from safety.trust_root import TrustRoot
 
 log = logging.getLogger(__name__)
@@ -216,9 +216,7 @@ class Copilot:
         if proposal is None:
             raise RefusedError("no_proposal", f"the decision ended as {decision.outcome}")
         digest = proposal_digest(proposal)
-        envelope = sign_statement(
-            PROPOSAL_TYPE, {proposal.target: digest}, proposal, self.authority.signer
-        )
+        envelope = sign_proposal(proposal, self.authority.signer)
         self.authority.ledger.append("proposal", envelope)
         pack = self.plant.pack
         attachments = Attachments(

@@ -11,10 +11,8 @@ from graph.errors import RefusedError
 from graph.intent import Reading
 from graph.proposal import APPROVAL_TYPE, Approval, ControlProposal
 from safety.signing import APPROVAL_SUBJECT, open_envelope
-from safety.trust_root import TrustRoot
+from safety.trust_root import PERSON_ROLES, TrustRoot
 from safety.verify import verify_bundle
-
-PERSON_ROLES = ("operator", "approver", "engineer")
 
 
 def personal_approval(envelope: Mapping[str, Any], root: TrustRoot, digest: str) -> Approval:

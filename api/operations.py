@@ -17,7 +17,6 @@ from api.gate_port import GatePort
 from api.proposals import ProposalDesk
 from graph.errors import ConflictError, InputError, PilothouseError, RefusedError
 from graph.plan import Plan
-from graph.record import parse_iso
 from safety.gate.state import Mode
 from safety.lifecycle import State
 
@@ -211,8 +210,3 @@ def chosen_plan(decision: Decision | None) -> Plan | None:
     if decision is None or decision.shadow is None:
         return None
     return next((p for p in decision.plans if p.source == decision.shadow.candidate), None)
-
-
-def status_time(status: Mapping[str, Any]) -> datetime:
-    """Plant time out of a gate's status."""
-    return parse_iso(str(status["plant_time"]))

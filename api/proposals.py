@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from api.copilot import Copilot, Covering, Signed
-from api.desk_checks import PERSON_ROLES, personal_approval, read_back
+from api.desk_checks import personal_approval, read_back
 from api.events import EventLog
 from api.resolution import PredictionResolution, score
 from graph.errors import RefusedError, UnavailableError
@@ -23,6 +23,7 @@ from graph.record import parse_iso
 from safety.event_store import LifecycleStore
 from safety.lifecycle import Event, Message, Standing, State
 from safety.signing import open_envelope, sign_statement
+from safety.trust_root import PERSON_ROLES
 from safety.verify import verify_bundle
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,16 @@ from typing import Literal
 from graph.clock import Clock, SystemClock
 from graph.errors import InputError
 from safety.keys import Signer, generate, load_signer
-from safety.trust_root import Role, TrustRoot, load_root, make_root, write_root
+from safety.trust_root import (
+    MACHINE_ROLES,
+    PERSON_ROLES,
+    Role,
+    TrustRoot,
+    load_root,
+    make_root,
+    write_root,
+)
 
-MACHINES: tuple[Role, ...] = ("service", "gate", "ledger")
 ROOT_VALID = timedelta(days=366)
 PASSPHRASE_ENV = "PILOTHOUSE_PASSPHRASE"  # noqa: S105  the name of a variable
 LAB_APPROVER = "laboratory key (nobody approved this)"
@@ -95,7 +102,7 @@ def create_workspace(folder: Path, *, lab: bool, clock: Clock | None = None) -> 
         )
     holders: dict[Role, list[Signer]] = {
         name: [generate(workspace.key_file(name), f"{name} of this site", passphrase, lab=lab)]
-        for name in MACHINES
+        for name in MACHINE_ROLES
     }
     if lab:
         person = generate(workspace.key_file("lab-approver"), LAB_APPROVER, None, lab=True)
@@ -107,9 +114,6 @@ def create_workspace(folder: Path, *, lab: bool, clock: Clock | None = None) -> 
     workspace.proposals.mkdir(parents=True, exist_ok=True)
     workspace.gate.mkdir(parents=True, exist_ok=True)
     return workspace
-
-
-PERSON_ROLES: tuple[Role, ...] = ("operator", "approver", "engineer")
 
 
 def open_workspace(folder: Path) -> Workspace:
