@@ -5,6 +5,9 @@ grid_connection `power_kw` (import positive) · pv `power_kw` · load `power_kw`
 battery `soc_pct`, `power_kw` and setpoint `power_set_kw` (charging positive) ·
 heat_pump `power_kw`, `heat_kw` and setpoint `power_set_kw` · buffer_tank `temp_degc` ·
 zone `temp_degc` and setpoint `setpoint_degc` · weather `temp_degc`, `ghi_w_m2`.
+A building with air units expects, besides grid, pv, load, battery and weather: air_unit `power_kw` ·
+zone `temp_degc`, `heat_kw` (delivered by its unit; cooling negative), setpoints
+`heating_setpoint_degc`, `cooling_setpoint_degc`.
 """
 
 from typing import Annotated, Literal
@@ -79,12 +82,24 @@ class BufferTank(_Asset):
     max_degc: float
 
 
+class AirUnit(_Asset):
+    """A packaged air unit that heats and cools the zones it serves; heat in kW thermal."""
+
+    kind: Literal["air_unit"]
+    heating_kw: float = Field(gt=0, description="greatest heat that it can deliver")
+    cooling_kw: float = Field(gt=0, description="greatest sensible cooling that it can deliver")
+    nominal_cop_heating: float = Field(gt=0, description="1 for electric resistance")
+    nominal_cop_cooling: float = Field(gt=0)
+    fan_kw: float = Field(0.0, ge=0, description="electric power of its fan while it ventilates")
+    source: AssetId = Field(description="the weather asset whose air it works against")
+
+
 class Zone(_Asset):
-    """A heated space with a local thermostat that follows its setpoint."""
+    """A heated or conditioned space with a local thermostat that follows its setpoints."""
 
     kind: Literal["zone"]
     floor_area_m2: float = Field(gt=0)
-    source: AssetId = Field(description="the tank that its emitters draw from")
+    source: AssetId = Field(description="the tank or air unit that serves it")
     group: str = Field("rooms", description="the name under which operators mean all such zones")
 
 
@@ -92,6 +107,8 @@ class Weather(_Asset):
     """The weather station."""
 
     kind: Literal["weather"]
+    latitude_deg: float | None = Field(None, ge=-90, le=90, description="north positive")
+    longitude_deg: float | None = Field(None, ge=-180, le=180, description="east positive")
 
 
 Asset = Annotated[
@@ -101,6 +118,7 @@ Asset = Annotated[
     | Battery
     | HeatPump
     | BufferTank
+    | AirUnit
     | Zone
     | Weather,
     Field(discriminator="kind"),

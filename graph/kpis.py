@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graph.errors import InputError
+from graph.schedules import covered
 
 if TYPE_CHECKING:
     from graph.site import Site
@@ -111,7 +112,8 @@ def kpi_table(
         step_s: seconds a step.
         initial: the same signals just before the first step: `soc_pct`, tank `temp_degc`, heat
             pump `power_kw` (missing: off).
-        start: beginning of the first step; needed only where a demand window is declared.
+        start: beginning of the first step; needed where a demand window or comfort hours are
+            declared.
 
     Returns:
         cost (energy, demand charge above the month's peak so far, priced carbon), energy (imported
@@ -133,7 +135,7 @@ def kpi_table(
         "cost": cost,
         "energy": imported_kwh(grid, step_s),
         "carbon": carbon,
-        "comfort": _comfort(site, trace, step_s, grid.shape),
+        "comfort": _comfort(site, trace, step_s, grid.shape, start),
         "starts": _all_starts(site, trace, initial, grid.shape),
         "peak": peak_kw(grid),
         "storage_value": value,
@@ -168,15 +170,41 @@ def _demand_charge(
 
 
 def _comfort(
-    site: "Site", trace: Mapping[str, Any], step_s: float, shape: tuple[int, ...]
-) -> Array:
+    site: "Site", trace: Mapping[str, Any], step_s: float, shape: tuple[int, ...],
+    start: datetime | None,
+) -> Array:  # fmt: skip
     zones = site.of_kind("zone")
     if site.comfort is not None:
         zones = tuple(z for z in zones if getattr(z, "group", "") == site.comfort.group)
     if site.comfort is None or not zones:
         return np.zeros(shape[:-1])
     temps = np.stack([_get(trace, f"{z.id}.temp_degc") for z in zones], axis=-2)
-    return comfort_kh(temps, site.comfort.lower_degc, site.comfort.upper_degc, step_s)
+    low, high = comfort_edges(site, start, step_s, shape[-1])
+    return comfort_kh(temps, low, high, step_s)
+
+
+def comfort_edges(
+    site: "Site", start: datetime | None, step_s: float, steps: int
+) -> tuple[Array, Array]:
+    """Lower and upper edge of the comfort band over `steps` from `start`, each (N,) degC.
+
+    Outside the band's hours the edges are infinite: nothing counts. A step's hours are those at
+    its middle.
+
+    Raises:
+        InputError: the band has hours and the time of the first step is not given.
+    """
+    comfort = site.comfort
+    if comfort is None:
+        return np.full(steps, -np.inf), np.full(steps, np.inf)
+    counts = np.ones(steps, dtype=bool)
+    if comfort.hours:
+        if start is None:
+            raise InputError("comfort hours need the time of the first step", "pass start")
+        middles = [start + timedelta(seconds=step_s * (k + 0.5)) for k in range(steps)]
+        counts = covered(comfort.hours, middles, site.zone_info)
+    low = np.where(counts, comfort.lower_degc, -np.inf)
+    return low, np.where(counts, comfort.upper_degc, np.inf)
 
 
 def _all_starts(

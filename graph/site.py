@@ -1,13 +1,16 @@
 """A site as its pack declares it: assets, signals, tariff, limits, baseline law, autonomy."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
 from graph.assets import Asset, AssetId
+from graph.errors import InputError
 from graph.record import Record
+from graph.schedules import Hours, StartSchedule
 from graph.signals import Role, SignalSpec
+from graph.simulators import Simulator
 from graph.tariff import Tariff
 
 
@@ -35,43 +38,62 @@ class ComfortBand(Record):
     group: str = "rooms"
     lower_degc: float
     upper_degc: float
-
-
-class StartSchedule(Record):
-    """A value that holds from a wall-clock time on."""
-
-    at: str
-    value: float
+    hours: tuple[Hours, ...] = Field((), description="when it counts; empty: always")
 
 
 class BaselineLaw(Record):
     """The plant's own local law: what happens when nobody commands anything."""
 
-    zone_setpoint_degc: tuple[StartSchedule, ...] = Field(min_length=1)
-    tank_on_below_degc: float
-    tank_off_above_degc: float
-    heat_pump_power_kw: float = Field(gt=0)
+    zone_setpoint_degc: tuple[StartSchedule, ...] = Field(
+        (), description="rooms on a tank's emitters"
+    )
+    zone_heating_degc: tuple[StartSchedule, ...] = Field((), description="rooms on air units")
+    zone_cooling_degc: tuple[StartSchedule, ...] = Field((), description="rooms on air units")
+    ventilation: tuple[Hours, ...] = Field(
+        (), description="when air units ventilate whether or not they heat or cool; empty: never"
+    )
+    tank_on_below_degc: float | None = None
+    tank_off_above_degc: float | None = None
+    heat_pump_power_kw: float | None = Field(None, gt=0)
     battery: Literal["self_consumption", "idle"] = "self_consumption"
     source: str = Field("", description="where these settings were read")
+
+    @property
+    def tank_hysteresis(self) -> "TankHysteresis":
+        """How the heat pump follows its tank. Raises InputError where the law has none."""
+        on, off, power = self.tank_on_below_degc, self.tank_off_above_degc, self.heat_pump_power_kw
+        if on is None or off is None or power is None:
+            raise InputError("the baseline law says nothing of a tank")
+        return TankHysteresis(on, off, power)
+
+
+class TankHysteresis(NamedTuple):
+    """On below, off above (degC), and the electric power in between (kW)."""
+
+    on_below_degc: float
+    off_above_degc: float
+    power_kw: float
 
 
 class TwinSpec(Record):
     """Which twin model stands for the plant, and the file with its identified parameters."""
 
-    kind: Literal["energy_hub"] = "energy_hub"
+    kind: Literal["energy_hub", "building", "ode"] = "energy_hub"
     parameters: str = Field("twin.json", description="file in the pack, written by `site fit`")
 
 
 class PlantSpec(Record):
     """How the plant is reached."""
 
-    adapter: Literal["opcua", "recorded"] = "opcua"
+    adapter: Literal["opcua", "recorded", "simulated"] = "opcua"
     endpoint: str = ""
     namespace: str = "urn:pilothouse:plant"
     has_watchdog: bool = Field(
         False, description="the plant returns to local by itself and owns a local/remote switch"
     )
     emulator: str | None = Field(None, description="`package.module` that serves it, if emulated")
+    simulator: Simulator | None = Field(None, description="what adapter `simulated` steps")
+    cycle_s: float = Field(60.0, gt=0, description="plant time between two cycles of the gate")
 
 
 class DataFiles(Record):

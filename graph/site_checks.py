@@ -24,6 +24,48 @@ def check_site(site: Site) -> None:
     _check_references(site)
     _check_limits(site)
     _check_topology(site)
+    _check_baseline(site)
+    _check_plant(site)
+
+
+def _check_baseline(site: Site) -> None:
+    """The local law says what each kind of equipment does."""
+    law = site.baseline
+    kinds = {a.id: a.kind for a in site.assets}
+    served = {kinds.get(a.source) for a in site.assets if a.kind == "zone"}
+    needed: list[tuple[str, bool]] = []
+    if "buffer_tank" in served:
+        needed.append(("zone_setpoint_degc", bool(law.zone_setpoint_degc)))
+    if "air_unit" in served:
+        needed.append(("zone_heating_degc", bool(law.zone_heating_degc)))
+        needed.append(("zone_cooling_degc", bool(law.zone_cooling_degc)))
+    if "heat_pump" in kinds.values():
+        machine = ("tank_on_below_degc", "tank_off_above_degc", "heat_pump_power_kw")
+        needed += [(field, getattr(law, field) is not None) for field in machine]
+    for field, given in needed:
+        if not given:
+            raise MisplacedError(
+                f"the baseline law lacks {field}, which this site's equipment needs",
+                ("baseline",),
+                "say what the plant's own controllers do",
+            )
+
+
+def _check_plant(site: Site) -> None:
+    """A simulated plant names its simulator, and its map names signals of the site."""
+    plant = site.plant
+    if (plant.adapter == "simulated") != (plant.simulator is not None):
+        raise MisplacedError(
+            f"plant adapter {plant.adapter!r} "
+            + ("needs a simulator" if plant.simulator is None else "takes no simulator"),
+            ("plant",),
+            "adapter: simulated goes with simulator: {kind: ...}",
+        )
+    signals = [s.id for s in site.signals]
+    for name in getattr(plant.simulator, "points", None) or {}:
+        if name not in signals:
+            _unknown("the simulator's map names unknown signal", name, signals, "plant",
+                     "simulator", "points", name)  # fmt: skip
 
 
 def _check_unique(site: Site) -> None:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from graph.errors import InputError
 from graph.intent import Band, Intent, Window
+from graph.schedules import scheduled
 from graph.site import Site
-from graph.tariff import minutes
 from graph.units import canonical_unit, convert
 from planner.dispatch_inputs import DispatchInputs
 from planner.dispatch_options import PRIORITY_RATIO
@@ -53,7 +53,7 @@ def collect_bounds(
     for index, constraint in enumerate(intent.constraints):
         if isinstance(constraint, Band):
             for signal in constraint.signals:
-                if not signal.endswith(".setpoint_degc"):
+                if not signal.endswith("setpoint_degc"):
                     found += _band_bounds(data, intent, index, constraint, signal, signals)
     found += _comfort_bounds(data, intent)
     return tuple(_with_margin(data.site, bound, margins) for bound in found)
@@ -215,14 +215,7 @@ def _comfort_bounds(data: DispatchInputs, intent: Intent) -> list[Bound]:
 
 def local_setpoints(site: Site, starts: tuple[datetime, ...]) -> Array:
     """The local law's room setpoint at each step, (N,) degC."""
-    schedule = sorted((minutes(s.at), s.value) for s in site.baseline.zone_setpoint_degc)
-    values = []
-    for start in starts:
-        local = start.astimezone(site.zone_info)
-        now = local.hour * 60 + local.minute
-        # Before the first entry of the day, the last one of the day before still holds.
-        values.append(next((v for at, v in reversed(schedule) if at <= now), schedule[-1][1]))
-    return np.array(values, dtype=float)
+    return scheduled(site.baseline.zone_setpoint_degc, starts, site.zone_info)
 
 
 def _with_margin(site: Site, bound: Bound, margins: Margins) -> Bound:

@@ -56,8 +56,10 @@ def reference_cop(data: DispatchInputs, tank_degc: float | None = None) -> CopPo
     COP x power is bilinear; one temperature for the whole horizon makes it linear without inviting
     the search to chase the hours that the last plan left cool. `refined_cop` corrects the plan.
     """
-    law = data.site.baseline
-    middle = (law.tank_on_below_degc + law.tank_off_above_degc) / 2.0
+    middle = 0.0
+    if data.parts.pump is not None:
+        law = data.site.baseline.tank_hysteresis
+        middle = (law.on_below_degc + law.off_above_degc) / 2.0
     tank = np.full(data.steps, middle if tank_degc is None else tank_degc)
     return CopPoint(_cop(data, tank), np.zeros(data.steps), np.zeros(data.steps), tank)
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.errors import InputError
+from graph.schedules import scheduled
 from graph.site import Site
-from graph.tariff import minutes
 from sandbox.faults import Fault, FaultSignals, fault_signals
 from sandbox.hub_layout import HubLayout
 
@@ -69,14 +69,8 @@ def prepare_inputs(
 
 def baseline_zone_setpoints(site: Site, start: datetime, steps: int, step_s: float) -> Array:
     """The local law's room setpoint during each step, (N,): the site's wall clock decides."""
-    rules = sorted((minutes(r.at), r.value) for r in site.baseline.zone_setpoint_degc)
-    values = np.empty(steps)
-    for k in range(steps):
-        local = (start + timedelta(seconds=step_s * k)).astimezone(site.zone_info)
-        now = local.hour * 60 + local.minute
-        # Before the day's first rule the last one of the day before still holds.
-        values[k] = next((v for at, v in reversed(rules) if at <= now), rules[-1][1])
-    return values
+    times = [start + timedelta(seconds=step_s * k) for k in range(steps)]
+    return scheduled(site.baseline.zone_setpoint_degc, times, site.zone_info)
 
 
 def _check_names(

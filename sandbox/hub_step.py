@@ -155,9 +155,9 @@ def _heat_pump(model: HubModel, inputs: HubInputs, state: HubRun, k: int) -> tup
 
 
 def _commanded_power(model: HubModel, inputs: HubInputs, state: HubRun, k: int) -> Array:
-    unit, law = model.layout.heat_pump, model.layout.site.baseline
+    unit, law = model.layout.heat_pump, model.layout.site.baseline.tank_hysteresis
     shown = state.x[-2] + inputs.bias(model.layout.tank_signal, k)
-    threshold = np.where(state.on, law.tank_off_above_degc, law.tank_on_below_degc)
+    threshold = np.where(state.on, law.off_above_degc, law.on_below_degc)
     command = inputs.hp_set[k]
     remote = ~np.isnan(command)
     # A setpoint below half the least power cannot mean "run": the unit stops.
@@ -166,7 +166,7 @@ def _commanded_power(model: HubModel, inputs: HubInputs, state: HubRun, k: int) 
     on = np.where(state.held_s < least, state.on, want_on)
     state.held_s = np.where(on == state.on, state.held_s, 0.0) + model.substep_s
     state.on = on
-    wanted = np.where(remote, command, law.heat_pump_power_kw)
+    wanted = np.where(remote, command, law.power_kw)
     return np.asarray(
         np.where(on, np.minimum(np.maximum(wanted, unit.min_power_kw), unit.max_power_kw), 0.0)
     )

@@ -66,7 +66,7 @@ def reachable(site: Site, signal: str) -> tuple[float, float]:
     highs = [spec.maximum, *([most] if most is not None else [])]
     if signal.endswith(".temp_degc"):
         for point in site.setpoints:
-            if point.asset == spec.asset and point.id.endswith(".setpoint_degc"):
+            if point.asset == spec.asset and point.id.endswith("setpoint_degc"):
                 lows.append(point.minimum)
                 highs.append(point.maximum)
     return max(lows), min(highs)

@@ -31,13 +31,14 @@ class LocalLaw:
     def heat_pump_kw(self, tank_degc: float | None, running: bool, is_local: bool) -> float:
         """Hysteresis on the tank's sensor. While somebody else commands the machine, the law
         follows its state, so that it takes over without a bump. No reading: off."""
+        tank = self.law.tank_hysteresis
         if not is_local:
             self.heating = running
-        if tank_degc is None or tank_degc > self.law.tank_off_above_degc:
+        if tank_degc is None or tank_degc > tank.off_above_degc:
             self.heating = False
-        elif tank_degc < self.law.tank_on_below_degc:
+        elif tank_degc < tank.on_below_degc:
             self.heating = True
-        return self.law.heat_pump_power_kw if self.heating else 0.0
+        return tank.power_kw if self.heating else 0.0
 
     def battery_kw(
         self,

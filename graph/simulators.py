@@ -1,0 +1,93 @@
+"""Simulated plants that a site pack can name: which program stands in for the plant, and how its
+own names map to the site's signals."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from graph.record import Record
+
+
+class EnergyPlusSimulator(Record):
+    """An EnergyPlus building (extra `plants`); inside, its clock is the weather file's standard time."""
+
+    kind: Literal["energyplus"]
+    building: str = Field(description="name in the package's data set, or an .idf file of the pack")
+    weather: str = Field(description="name in the package's data set, or an .epw file of the pack")
+    zones: dict[str, str] = Field(description="EnergyPlus zone name by zone asset")
+    units: dict[str, tuple[str, ...]] = Field(
+        description="names of the EnergyPlus coils and fans that make up each air unit"
+    )
+    design_days: Literal["building", "weather"] = Field(
+        "weather", description="size the equipment for the building file's place or the weather's"
+    )
+    warm_up_days: int = Field(3, ge=1, le=30, description="run under its own law before the start")
+
+
+class PointMap(Record):
+    """One signal's name at a plant and how its number becomes the signal's: value x scale + offset.
+
+    A setpoint goes the other way. `activate`: the switch that hands the point to the plant's own
+    law, where the plant has one.
+    """
+
+    name: str
+    scale: float = 1.0
+    offset: float = 0.0
+    activate: str | None = None
+
+
+class BoptestSimulator(Record):
+    """A BOPTEST test case behind its REST interface (https://ibpsa.github.io/project1-boptest)."""
+
+    kind: Literal["boptest"]
+    url: str
+    testcase: str
+    points: dict[str, PointMap] = Field(description="by signal; setpoints name the `_u` input")
+    warm_up_s: float = Field(604_800.0, ge=0)
+    year: int = Field(2026, description="the test case counts seconds from 1 January of no year")
+
+
+class FmuComponent(Record):
+    """One FMU of a pack, with start values of its parameters."""
+
+    file: str
+    parameters: dict[str, float] = Field(default_factory=dict)
+
+
+class FmuConnection(Record):
+    """An output that drives an input; both `component.variable`."""
+
+    source: str
+    target: str
+
+
+class FmuSimulator(Record):
+    """One FMU or several, coupled by a declared graph of connections."""
+
+    kind: Literal["fmu"]
+    components: dict[str, FmuComponent] = Field(min_length=1)
+    connections: tuple[FmuConnection, ...] = ()
+    points: dict[str, PointMap] = Field(description="by signal; names are `component.variable`")
+    local: dict[str, float] = Field(
+        default_factory=dict, description="by setpoint: the value of the plant's own law"
+    )
+    inputs: dict[str, str] = Field(
+        default_factory=dict, description="`component.variable` by column of the pack's data/inputs"
+    )
+    step_s: float = Field(60.0, gt=0)
+    tolerance: float | None = Field(None, gt=0, description="adaptive macro step; fixed without it")
+
+
+class ProcessSimulator(Record):
+    """A published process model that comes with this installation."""
+
+    kind: Literal["process"]
+    model: Literal["quadruple_tank", "cstr"]
+    noise: float = Field(0.0, ge=0, description="standard deviation of the sensors, share of range")
+
+
+Simulator = Annotated[
+    EnergyPlusSimulator | BoptestSimulator | FmuSimulator | ProcessSimulator,
+    Field(discriminator="kind"),
+]
