@@ -14,14 +14,14 @@ from graph.errors import PilothouseError
 from graph.record import Record
 from graph.site import Site
 from graph.snapshot import Snapshot
-from sandbox.parameters import HubParameters
+from sandbox.parameters import TwinParameters
 
 
 class AgentContext(Record):
     """What every agent of a run looks at; dispatchers move it once and pass a reference on."""
 
     site: Site
-    twin: HubParameters
+    twin: TwinParameters
     snapshot: Snapshot
 
     @property

@@ -5,8 +5,8 @@ grid_connection `power_kw` (import positive) · pv `power_kw` · load `power_kw`
 battery `soc_pct`, `power_kw` and setpoint `power_set_kw` (charging positive) ·
 heat_pump `power_kw`, `heat_kw` and setpoint `power_set_kw` · buffer_tank `temp_degc` ·
 zone `temp_degc` and setpoint `setpoint_degc` · weather `temp_degc`, `ghi_w_m2`.
-A building with air units expects, besides grid, pv, load, battery and weather: air_unit `power_kw` ·
-zone `temp_degc`, `heat_kw` (delivered by its unit; cooling negative), setpoints
+A building with air units expects, besides grid, pv, load, battery and weather: air_unit
+`power_kw` · zone `temp_degc`, `heat_kw` (delivered by its unit; cooling negative), setpoints
 `heating_setpoint_degc`, `cooling_setpoint_degc`.
 """
 

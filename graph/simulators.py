@@ -9,7 +9,7 @@ from graph.record import Record
 
 
 class EnergyPlusSimulator(Record):
-    """An EnergyPlus building (extra `plants`); inside, its clock is the weather file's standard time."""
+    """An EnergyPlus building (extra `plants`). Its clock is the weather file's standard time."""
 
     kind: Literal["energyplus"]
     building: str = Field(description="name in the package's data set, or an .idf file of the pack")

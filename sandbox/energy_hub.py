@@ -18,7 +18,7 @@ from sandbox.faults import Fault
 from sandbox.hub_inputs import prepare_inputs
 from sandbox.hub_layout import hub_layout
 from sandbox.hub_step import HubModel, run
-from sandbox.parameters import COP_AT_OUTDOOR_DEGC, COP_AT_TANK_DEGC, HubParameters, first_guess
+from sandbox.parameters import COP_AT_OUTDOOR_DEGC, COP_AT_TANK_DEGC, TwinParameters, first_guess
 from sandbox.thermal import ThermalMatrices, continuous, discretise
 
 Array = NDArray[np.float64]
@@ -44,7 +44,7 @@ class Rollout:
 class HubTwin:
     """What we believe of one site: its structure and its identified parameters."""
 
-    def __init__(self, site: Site, parameters: HubParameters) -> None:
+    def __init__(self, site: Site, parameters: TwinParameters) -> None:
         """Raises InputError when the parameters are not those of this site."""
         self.site = site
         self.layout = hub_layout(site)
@@ -233,6 +233,6 @@ class HubTwin:
             self._models[key] = model
         return model
 
-    def with_parameters(self, parameters: HubParameters) -> "HubTwin":
+    def with_parameters(self, parameters: TwinParameters) -> "HubTwin":
         """The same site believed to have other parameters."""
         return HubTwin(self.site, parameters)

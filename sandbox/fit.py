@@ -28,7 +28,7 @@ from sandbox.fit_report import fit_table
 from sandbox.fit_thermal import WARM_UP_H, Windows, fit_thermal
 from sandbox.hub_layout import hub_layout
 from sandbox.parameters import (
-    HubParameters,
+    TwinParameters,
     covariance_rows,
     first_guess,
     save_parameters,
@@ -51,7 +51,7 @@ class FitOptions:
     evaluations: int = 40
 
 
-def fit(site: Site, frame: Frame, options: FitOptions | None = None) -> HubParameters:
+def fit(site: Site, frame: Frame, options: FitOptions | None = None) -> TwinParameters:
     """Parameters of `site` from `frame`, validated on its last days.
 
     Raises:
@@ -94,7 +94,7 @@ def _windows(data: FitData, first: int, last: int, options: FitOptions) -> Windo
     return Windows(rows, length, max(1.0, options.window_h / options.stride_h))
 
 
-def _assemble(guess: dict[str, float], parts: list[Part]) -> HubParameters:
+def _assemble(guess: dict[str, float], parts: list[Part]) -> TwinParameters:
     """One record of all parts; parameters not fitted yet keep the guess and no covariance."""
     names = tuple(guess)
     values = dict(guess)
@@ -103,7 +103,7 @@ def _assemble(guess: dict[str, float], parts: list[Part]) -> HubParameters:
         index = [names.index(n) for n in part.names]
         values |= dict(zip(part.names, part.values.tolist(), strict=True))
         covariance[np.ix_(index, index)] = (part.covariance + part.covariance.T) / 2.0
-    return HubParameters(
+    return TwinParameters(
         names=names,
         values=tuple(values.values()),
         spaces=spaces_of(names),
@@ -119,7 +119,7 @@ def _with_report(
     parts: list[Part],
     options: FitOptions,
     windows: Windows,
-) -> HubParameters:
+) -> TwinParameters:
     table = skill_table(twin, data, split)
     good, reasons = verdict(table)
     noise = innovations(twin, data, frame, slice(int(WARM_UP_H / data.step_h), split))
@@ -160,7 +160,7 @@ def code_digest() -> str:
     return digest_bytes(b"".join((folder / f"{n}.py").read_bytes() for n in names))
 
 
-def fit_site(folder: Path) -> tuple[HubParameters, Path]:
+def fit_site(folder: Path) -> tuple[TwinParameters, Path]:
     """Fit the site in `folder` and write its twin file; returns the parameters and the file.
 
     Raises:

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.parameters import HubParameters
+from sandbox.parameters import TwinParameters
 
 
-def fit_table(parameters: HubParameters) -> str:
+def fit_table(parameters: TwinParameters) -> str:
     """Parameters with their spread, errors on the held-back days beside persistence, verdict."""
     std = np.sqrt(np.diag(np.asarray(parameters.covariance)))
     lines = [f"{'parameter':28s} {'value':>10s}   spread (one standard deviation)"]

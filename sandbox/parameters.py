@@ -26,10 +26,10 @@ LINEAR = (
 )  # fmt: skip
 
 
-class HubParameters(Record):
+class TwinParameters(Record):
     """Values by name with their covariance, in the space of `spaces` (log for positive ones)."""
 
-    kind: Literal["energy_hub"] = "energy_hub"
+    kind: Literal["energy_hub", "building", "ode"] = "energy_hub"
     names: tuple[str, ...]
     values: tuple[float, ...]
     spaces: tuple[Literal["log", "linear"], ...]
@@ -39,9 +39,12 @@ class HubParameters(Record):
     fitted_on: dict[str, Any] = Field(default_factory=dict, description="data, weeks, digest")
     report: dict[str, Any] = Field(default_factory=dict, description="errors and the verdict")
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    structure: dict[str, Any] = Field(
+        default_factory=dict, description="what the fit chose: model order, regressors"
+    )
 
     @model_validator(mode="after")
-    def _sizes_agree(self) -> "HubParameters":
+    def _sizes_agree(self) -> "TwinParameters":
         size = len(self.names)
         rows = [len(row) for row in self.covariance]
         if len(self.values) != size or len(self.spaces) != size or rows != [size] * size:
@@ -90,7 +93,7 @@ class HubParameters(Record):
         trained = {str(k): (str(v),) for k, v in sorted(self.fitted_on.items())}
         verdict = "passed" if self.fit_for_control else "not passed"
         return ModelProvenance(
-            model="energy_hub 2R2C twin",
+            model=f"{self.kind} twin",
             hash=self.digest,
             trained_on=trained,
             hyperparameters=self.hyperparameters,
@@ -159,7 +162,7 @@ def spaces_of(names: tuple[str, ...]) -> tuple[Literal["log", "linear"], ...]:
     return tuple("linear" if n.split(".", 1)[1] in LINEAR else "log" for n in names)
 
 
-def initial_parameters(site: Site, relative_std: float = 0.1) -> HubParameters:
+def initial_parameters(site: Site, relative_std: float = 0.1) -> TwinParameters:
     """A first guess for a site that has no fit yet. It never claims to be fit for control."""
     guess = first_guess(hub_layout(site))
     names = tuple(guess)
@@ -168,7 +171,7 @@ def initial_parameters(site: Site, relative_std: float = 0.1) -> HubParameters:
         scale.get(n.split(".", 1)[1], 0.01) if s == "linear" else relative_std
         for n, s in zip(names, spaces_of(names), strict=True)
     ]
-    return HubParameters(
+    return TwinParameters(
         names=names,
         values=tuple(guess.values()),
         spaces=spaces_of(names),
@@ -183,10 +186,10 @@ def covariance_rows(matrix: Array) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(v) for v in row) for row in matrix)
 
 
-def parameters_from_document(document: Mapping[str, Any]) -> HubParameters:
+def parameters_from_document(document: Mapping[str, Any]) -> TwinParameters:
     """Parameters from a parsed document. Raises InputError naming the field."""
     try:
-        return HubParameters.model_validate(document)
+        return TwinParameters.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "document"
@@ -195,7 +198,7 @@ def parameters_from_document(document: Mapping[str, Any]) -> HubParameters:
         ) from error
 
 
-def load_parameters(path: Path) -> HubParameters:
+def load_parameters(path: Path) -> TwinParameters:
     """Read a twin file. Raises InputError when it is missing or wrong."""
     try:
         data = path.read_bytes()
@@ -204,6 +207,6 @@ def load_parameters(path: Path) -> HubParameters:
     return parameters_from_document(strict_loads(data))
 
 
-def save_parameters(path: Path, parameters: HubParameters) -> None:
+def save_parameters(path: Path, parameters: TwinParameters) -> None:
     """Write a twin file in canonical form."""
     path.write_bytes(canonical_bytes(parameters) + b"\n")

@@ -12,7 +12,7 @@ from graph.errors import InputError
 from graph.sitepack import load_site
 from sandbox.energy_hub import HubTwin
 from sandbox.faults import Fault
-from sandbox.parameters import HubParameters, initial_parameters, load_parameters, save_parameters
+from sandbox.parameters import TwinParameters, initial_parameters, load_parameters, save_parameters
 
 SITE = load_site(Path("scenarios/microgrid")).site
 TWIN = HubTwin(SITE, initial_parameters(SITE))
@@ -224,7 +224,7 @@ def test_wrong_inputs_are_named() -> None:
     with pytest.raises(InputError, match="not those of site"):
         HubTwin(
             SITE,
-            HubParameters(names=("a.b",), values=(1.0,), spaces=("log",), covariance=((0.0,),)),
+            TwinParameters(names=("a.b",), values=(1.0,), spaces=("log",), covariance=((0.0,),)),
         )
 
 

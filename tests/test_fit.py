@@ -14,7 +14,7 @@ from sandbox.energy_hub import HubTwin
 from sandbox.fit import FitOptions, fit, main
 from sandbox.fit_data import bridge, frame_digest, prepare
 from sandbox.fit_report import fit_table
-from sandbox.parameters import HubParameters, first_guess, initial_parameters, load_parameters
+from sandbox.parameters import TwinParameters, first_guess, initial_parameters, load_parameters
 from sandbox.validation import direct_residuals, verdict
 
 PACK = load_site(Path("scenarios/microgrid"))
@@ -67,11 +67,11 @@ OPTIONS = FitOptions(held_back_days=4, evaluations=15)
 
 
 @pytest.fixture(scope="module")
-def fitted() -> HubParameters:
+def fitted() -> TwinParameters:
     return fit(SITE, FRAME, OPTIONS)
 
 
-def test_the_fit_recovers_what_made_the_data_within_its_own_spread(fitted: HubParameters) -> None:
+def test_the_fit_recovers_what_made_the_data_within_its_own_spread(fitted: TwinParameters) -> None:
     true = truth().parameters
     spread = dict(zip(fitted.names, np.sqrt(np.diag(np.array(fitted.covariance))), strict=True))
     for name, factor in TRUTH.items():
@@ -83,7 +83,9 @@ def test_the_fit_recovers_what_made_the_data_within_its_own_spread(fitted: HubPa
             assert error < 0.5 * abs(np.log(factor)), name  # it left the guess towards the truth
 
 
-def test_the_held_back_days_are_predicted_better_than_by_persistence(fitted: HubParameters) -> None:
+def test_the_held_back_days_are_predicted_better_than_by_persistence(
+    fitted: TwinParameters,
+) -> None:
     assert fitted.fit_for_control
     rows = {(r["signal"], r["horizon_h"]): r for r in fitted.report["skill"]}
     assert (
@@ -96,7 +98,7 @@ def test_the_held_back_days_are_predicted_better_than_by_persistence(fitted: Hub
     assert "fit for control" in fit_table(fitted)
 
 
-def test_the_manifest_names_data_weeks_code_and_verdict(fitted: HubParameters) -> None:
+def test_the_manifest_names_data_weeks_code_and_verdict(fitted: TwinParameters) -> None:
     manifest = fitted.provenance()
     assert manifest.hash == fitted.digest
     assert manifest.trained_on["data"][0].startswith("sha256:")
@@ -106,7 +108,7 @@ def test_the_manifest_names_data_weeks_code_and_verdict(fitted: HubParameters) -
     assert json.loads(fitted.model_dump_json())["hyperparameters"]["held_back_days"] == 4
 
 
-def test_noise_is_split_between_process_and_sensors(fitted: HubParameters) -> None:
+def test_noise_is_split_between_process_and_sensors(fitted: TwinParameters) -> None:
     assert fitted.report["measurement_std"]["battery.soc_pct"] == pytest.approx(0.05, rel=0.25)
     assert fitted.residual_std["battery.soc_pct"] == pytest.approx(0.05 * 2**0.5, rel=0.25)
     assert fitted.residual_std["hp.heat_kw"] > 0
