@@ -48,8 +48,8 @@ from safety.gate.order import Order
 from safety.policy import RuleSpec, rule_bands
 from safety.policy_input import PolicyInput
 from sandbox.canary import run_canary
-from sandbox.energy_hub import HubTwin
 from sandbox.shadow import ASKED_KPI, evaluate
+from sandbox.twin import Twin
 
 Progress = Callable[[str, Mapping[str, Any]], None]
 
@@ -83,7 +83,7 @@ class World:
     """What a decision stands on besides its snapshot; all of it travels in the bundle."""
 
     site: Site
-    twin: HubTwin
+    twin: Twin
     policies: Mapping[str, str]
     rules: tuple[RuleSpec, ...]
 
@@ -204,7 +204,7 @@ def planning_intent(world: World, snapshot: Snapshot, intent: Intent) -> Intent:
     return intent.model_copy(update={"constraints": (*intent.constraints, *bands)})
 
 
-def plan_again(twin: HubTwin, problem: Problem, plan: Plan) -> Plan:
+def plan_again(twin: Twin, problem: Problem, plan: Plan) -> Plan:
     """Plan a changed problem with the starts of `plan`."""
     site, snapshot, intent = problem
     return plan_dispatch(

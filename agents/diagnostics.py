@@ -14,7 +14,7 @@ from graph.errors import InputError
 from graph.evaluation import Evidence, Finding
 from graph.site import Site
 from graph.snapshot import Snapshot
-from sandbox.energy_hub import HubTwin
+from sandbox.twin import Twin, make_twin
 
 # A cause below this is in the list of probabilities only.
 SHOWN = 0.05
@@ -33,7 +33,7 @@ def run(request: AgentRequest) -> dict[str, Any]:
     context = request.context
     if context is None:
         raise InputError("the diagnostics agent needs a snapshot")
-    twin = HubTwin(context.site, context.twin)
+    twin = make_twin(context.site, context.twin)
     findings, causes = diagnose(context.site, twin, context.snapshot)
     return {
         "findings": [f.model_dump(mode="json") for f in findings],
@@ -42,7 +42,7 @@ def run(request: AgentRequest) -> dict[str, Any]:
 
 
 def diagnose(
-    site: Site, twin: HubTwin, snapshot: Snapshot
+    site: Site, twin: Twin, snapshot: Snapshot
 ) -> tuple[tuple[Finding, ...], tuple[Cause, ...]]:
     """Findings, worst first, and all causes with their probabilities."""
     window = residual_window(twin, snapshot)

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.snapshot import Snapshot
-from sandbox.energy_hub import HubTwin
-from sandbox.validation import direct_residuals
+from sandbox.twin import Twin
 
 Array = NDArray[np.float64]
 
@@ -38,12 +37,12 @@ class ResidualWindow:
     columns: dict[str, Array]
 
 
-def residual_window(twin: HubTwin, snapshot: Snapshot) -> ResidualWindow:
+def residual_window(twin: Twin, snapshot: Snapshot) -> ResidualWindow:
     """Normalised residuals of the snapshot's last hours."""
     size = min(WINDOW_S // snapshot.history.step_s, _rows(snapshot))
     columns = _columns(twin, snapshot)
     raw = {s: np.asarray(v, dtype=float) for s, v in snapshot.estimate.residuals.items()}
-    direct = direct_residuals(twin, columns) if _rows(snapshot) else {}
+    direct = twin.direct_residuals(columns) if _rows(snapshot) else {}
     raw |= direct  # the same numbers, but in line with the columns
     mean = twin.parameters.report.get("residual_mean", {})
     units = {spec.id: spec.unit for spec in twin.site.signals}
@@ -73,7 +72,7 @@ def _rows(snapshot: Snapshot) -> int:
     return max((len(v) for v in snapshot.history.signals.values()), default=0)
 
 
-def _columns(twin: HubTwin, snapshot: Snapshot) -> dict[str, Array]:
+def _columns(twin: Twin, snapshot: Snapshot) -> dict[str, Array]:
     """Every signal of the site over the whole history; one that was not recorded is missing."""
     empty: tuple[float | None, ...] = (None,) * _rows(snapshot)
     recorded = snapshot.history.signals

@@ -20,10 +20,10 @@ from graph.plan import Plan
 from graph.proposal import Because, Causal, Counterfactuals, Effect
 from graph.site import Site
 from graph.snapshot import Snapshot
-from sandbox.energy_hub import HubTwin
 from sandbox.futures import Futures, sample_futures
 from sandbox.scenario import roll_out_plans
 from sandbox.shadow import kpis_of
+from sandbox.twin import Twin
 
 Traces = Mapping[str, NDArray[np.float64]]
 
@@ -51,14 +51,15 @@ class Trials:
     idle_warmer: Traces
 
 
-def play(twin: HubTwin, snapshot: Snapshot, plan: Plan, seed: int) -> Trials:
+def play(twin: Twin, snapshot: Snapshot, plan: Plan, seed: int) -> Trials:
     """Play them all side by side in the twin."""
     futures = sample_futures(twin, snapshot, EFFECT_FUTURES, seed)
     assets = sorted({p.split(".", 1)[0] for p in plan.setpoints})
     plans = [plan, None, *(without(plan, asset) for asset in assets)]
     whole, idle, *parts = roll_out_plans(twin, snapshot, futures, plans)
     outdoor = twin.layout.outdoor_signal
-    mild = replace(futures, w=futures.w | {outdoor: futures.w[outdoor] + WARMER_K})
+    moved = {outdoor: futures.w[outdoor] + WARMER_K} if outdoor else {}
+    mild = replace(futures, w=futures.w | moved)
     (warmer,) = roll_out_plans(twin, snapshot, mild, [None])
     return Trials(futures, whole, idle, dict(zip(assets, parts, strict=True)), warmer)
 

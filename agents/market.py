@@ -10,9 +10,9 @@ from graph.evaluation import MarketView
 from graph.kpis import energy_cost, kpi_table
 from graph.site import Site
 from graph.snapshot import PriceSeries, Snapshot
-from sandbox.energy_hub import HubTwin
 from sandbox.futures import expected_future
 from sandbox.scenario import roll_out
+from sandbox.twin import Twin, make_twin
 
 
 def run(request: AgentRequest) -> dict[str, Any]:
@@ -20,11 +20,11 @@ def run(request: AgentRequest) -> dict[str, Any]:
     context = request.context
     if context is None:
         raise InputError("the market agent needs a snapshot")
-    twin = HubTwin(context.site, context.twin)
+    twin = make_twin(context.site, context.twin)
     return market_view(context.site, twin, context.snapshot).model_dump(mode="json")
 
 
-def market_view(site: Site, twin: HubTwin, snapshot: Snapshot) -> MarketView:
+def market_view(site: Site, twin: Twin, snapshot: Snapshot) -> MarketView:
     """Prices, their spread, the value of storage and the do-nothing bill over the horizon."""
     prices = snapshot.prices
     cheapest, dearest = min(prices.import_price), max(prices.import_price)
@@ -49,7 +49,7 @@ def market_view(site: Site, twin: HubTwin, snapshot: Snapshot) -> MarketView:
     )
 
 
-def do_nothing_bill(site: Site, twin: HubTwin, snapshot: Snapshot) -> dict[str, float]:
+def do_nothing_bill(site: Site, twin: Twin, snapshot: Snapshot) -> dict[str, float]:
     """The local law's expected bill by component, in the site's currency.
 
     Components `import`, `export` (negative: earned), `demand_charge`, `carbon` add up to `total`;

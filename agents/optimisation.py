@@ -10,7 +10,7 @@ from graph.site import Site
 from graph.snapshot import Snapshot
 from planner.dispatch_options import SolveOptions
 from planner.margins import Margins
-from sandbox.energy_hub import HubTwin
+from sandbox.twin import Twin, make_twin
 
 HOLD_LAST = "hold-last"
 # Where the search ends without reaching its gap, it is asked again with this one, and the plan says
@@ -33,13 +33,18 @@ def run(request: AgentRequest) -> dict[str, Any]:
     margin = Margins.model_validate(request.args.get("margin", {}))
     options = SolveOptions.model_validate(request.args.get("options", {}))
     plans = candidates(
-        context.site, HubTwin(context.site, context.twin), context.snapshot, intent, margin, options
+        context.site,
+        make_twin(context.site, context.twin),
+        context.snapshot,
+        intent,
+        margin,
+        options,
     )
     return {"plans": [plan.model_dump(mode="json") for plan in plans]}
 
 
 def candidates(
-    site: Site, twin: HubTwin, snapshot: Snapshot, intent: Intent, margin: Margins,
+    site: Site, twin: Twin, snapshot: Snapshot, intent: Intent, margin: Margins,
     options: SolveOptions,
 ) -> list[Plan]:  # fmt: skip
     """The planner's plan first; then, if it is not usable, the last good one, held shortly."""

@@ -17,7 +17,7 @@ from graph.plan import Plan
 from graph.record import Record
 from graph.site import Site
 from graph.snapshot import Snapshot
-from sandbox.energy_hub import HubTwin
+from sandbox.twin import Twin
 
 __all__ = ["RunRecord", "RunStep", "last_word", "route", "run_router"]
 
@@ -42,7 +42,7 @@ def route(trigger: Trigger, intent: Intent | None) -> tuple[str, ...]:
 def run_router(
     dispatcher: Dispatcher,
     site: Site,
-    twin: HubTwin,
+    twin: Twin,
     snapshot: Snapshot,
     intent: Intent | None,
     trigger: Trigger = "intent",

@@ -17,8 +17,8 @@ from graph.snapshot import Forecast, History, HoldConstraint, PriceSeries, Snaps
 from graph.tariff import prices
 from graph.telemetry import Frame
 from planner.forecast import make_forecasts
-from sandbox.energy_hub import HubTwin
 from sandbox.estimation import estimate
+from sandbox.twin import Twin
 
 HISTORY_S = 24 * 3600  # what the estimator and diagnostics look back on
 
@@ -29,7 +29,7 @@ class SiteContext:
 
     site: Site
     site_digest: str
-    twin: HubTwin
+    twin: Twin
     carbon: Frame | None
 
 

@@ -15,15 +15,15 @@ from graph.plant import PlantReader
 from graph.sitepack import SitePack, load_site
 from safety.event_store import LifecycleStore
 from safety.ledger import Ledger
-from sandbox.energy_hub import HubTwin
 from sandbox.parameters import load_parameters
+from sandbox.twin import make_twin
 
 
 def load_context(folder: Path) -> tuple[SitePack, SiteContext]:
     """The pack and its twin. Raises SitePackError or InputError."""
     pack = load_site(folder)
     parameters = load_parameters(pack.file(pack.site.twin.parameters))
-    context = SiteContext(pack.site, pack.digest, HubTwin(pack.site, parameters), pack.carbon)
+    context = SiteContext(pack.site, pack.digest, make_twin(pack.site, parameters), pack.carbon)
     return pack, context
 
 

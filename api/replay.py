@@ -25,8 +25,8 @@ from planner.intent.compiler import compile_intent
 from safety.policy import declared_rules
 from safety.trust_root import TrustRoot
 from safety.verify import verify_bundle
-from sandbox.energy_hub import HubTwin
 from sandbox.parameters import parameters_from_document
+from sandbox.twin import make_twin
 
 # Fields in the order in which a decision makes them: the first that differs is where it went apart.
 STEPS = (
@@ -88,7 +88,7 @@ def replay_decision(signed: ControlProposal, attachments: Any) -> Decision:
             "a decision with plugins is replayed where they are installed; not offered yet",
         )
     site = site_from_document(attachments.site)
-    twin = HubTwin(site, parameters_from_document(attachments.twin))
+    twin = make_twin(site, parameters_from_document(attachments.twin))
     snapshot = Snapshot.model_validate(attachments.snapshot)
     policies = dict(attachments.policies)
     world = World(site, twin, policies, declared_rules(policies))

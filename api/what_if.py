@@ -7,7 +7,7 @@ from typing import Any
 from api.copilot import Copilot
 from graph.plant import Readings
 from graph.snapshot import Snapshot
-from sandbox.energy_hub import HubTwin
+from sandbox.twin import Twin
 from sandbox.what_if import what_if
 
 SEED = 0  # the same question gets the same answer
@@ -22,7 +22,7 @@ def run_what_if(
 
 
 def answer(
-    twin: HubTwin, snapshot: Snapshot, changes: Mapping[str, Any], futures: int
+    twin: Twin, snapshot: Snapshot, changes: Mapping[str, Any], futures: int
 ) -> dict[str, Any]:
     """Both outcomes and the difference of their means."""
     as_is, changed = what_if(twin, snapshot, changes, futures, SEED)

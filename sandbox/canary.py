@@ -25,7 +25,7 @@ from safety.gate.config import GateConfig, config_from_site
 from safety.gate.guardrails import Outcome, applies, assess
 from safety.gate.order import Order
 from safety.gate.state import GateState, MetricTrack, Mode, active_points, local_day, with_track
-from sandbox.energy_hub import HubTwin
+from sandbox.twin import Twin
 from sandbox.twin_plant import TwinPlant
 
 CYCLE_S = 60.0
@@ -65,9 +65,7 @@ class _Drill:
         return not self.early and bool(self.reason) and self.wanted in self.reason
 
 
-def run_canary(
-    site: Site, twin: HubTwin, snapshot: Snapshot, order: Order, seed: int
-) -> CanaryResult:
+def run_canary(site: Site, twin: Twin, snapshot: Snapshot, order: Order, seed: int) -> CanaryResult:
     """Try `order` and its rollback in the twin. Deterministic in its arguments."""
     config = config_from_site(site, stepped=True, lab=True)
     # The trial tests schedule, rails and rollback; a standing authorisation is the gate's to check.

@@ -6,7 +6,6 @@ futures; every sum has a fixed order, so a batch of F futures equals F single ru
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -20,25 +19,18 @@ from sandbox.hub_layout import hub_layout
 from sandbox.hub_step import HubModel, run
 from sandbox.parameters import COP_AT_OUTDOOR_DEGC, COP_AT_TANK_DEGC, TwinParameters, first_guess
 from sandbox.thermal import ThermalMatrices, continuous, discretise
+from sandbox.twin import Rollout
 
 Array = NDArray[np.float64]
 MAX_SUBSTEP_S = 300.0
 
 
-@dataclass(frozen=True)
-class Rollout:
-    """What the twin did.
-
-    `traces`: by signal, (F, N), as the sensors show it (a biased sensor shows the bias), with
-    heat flows that no sensor shows (`<zone>.heat_kw`, `tank.loss_kw`, `battery.loss_kw`).
-    `states`: true states by name, (F, N). `final_state`: (F, S). `hp_on`, `hp_held_s`: (F,).
-    """
-
-    traces: dict[str, Array]
-    states: dict[str, Array]
-    final_state: Array
-    hp_on: NDArray[np.bool_]
-    hp_held_s: Array
+STRUCTURE_GAPS = (
+    "the twin's tank is one node: stratification is not represented",
+    "the twin's rooms have two heat nodes each: layers of walls are lumped",
+    "the twin's heat pump has a COP that is affine in two temperatures: no part load, no defrost",
+    "the twin's battery has one constant efficiency: no voltage curve, no ageing",
+)
 
 
 class HubTwin:
@@ -67,6 +59,17 @@ class HubTwin:
     def digest(self) -> str:
         """Digest of the parameters that make this twin."""
         return self.parameters.digest
+
+    @property
+    def structure_gaps(self) -> tuple[str, ...]:
+        """See `Twin.structure_gaps`."""
+        return STRUCTURE_GAPS
+
+    def direct_residuals(self, columns: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Twin.direct_residuals`: metered heat, balance at the grid, following."""
+        from sandbox.validation import direct_residuals
+
+        return direct_residuals(self, columns)
 
     # Accessors for planners -----------------------------------------------------------------
 

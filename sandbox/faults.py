@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.errors import InputError
-from sandbox.hub_layout import HubLayout
 
 Array = NDArray[np.float64]
 FaultKind = Literal[
@@ -42,13 +41,12 @@ class FaultSignals:
     bias: dict[str, Array] = field(default_factory=dict)
 
 
-def fault_signals(layout: HubLayout, faults: tuple[Fault, ...], steps: int) -> FaultSignals:
+def fault_signals(sensors: tuple[str, ...], faults: tuple[Fault, ...], steps: int) -> FaultSignals:
     """Spread `faults` over `steps`. Raises InputError for a bias on a signal that has no sensor."""
     dead = np.zeros(steps, dtype=bool)
     stuck = np.full(steps, np.nan)
     heat, battery = np.ones(steps), np.ones(steps)
     bias: dict[str, Array] = {}
-    sensors = (*layout.zone_signals, layout.tank_signal, layout.soc_signal)
     for fault in faults:
         when = slice(max(0, fault.start_step), None)
         if fault.kind == "heat_pump_dead":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from graph.errors import InputError
 from graph.snapshot import Forecast, Snapshot
-from sandbox.energy_hub import HubTwin
+from sandbox.twin import Twin
 
 Array = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ class Futures:
         )
 
 
-def sample_futures(twin: HubTwin, snapshot: Snapshot, n: int, seed: int) -> Futures:
+def sample_futures(twin: Twin, snapshot: Snapshot, n: int, seed: int) -> Futures:
     """Draw n futures from the snapshot's forecast errors, the state estimate and the posterior.
 
     One hindcast's error path is drawn per future and used for all signals, so weather, PV and load
@@ -68,7 +68,7 @@ def sample_futures(twin: HubTwin, snapshot: Snapshot, n: int, seed: int) -> Futu
     return Futures(states, w, np.array(parameters))
 
 
-def expected_future(twin: HubTwin, snapshot: Snapshot) -> Futures:
+def expected_future(twin: Twin, snapshot: Snapshot) -> Futures:
     """The one future in which every forecast, state and parameter is its expected value."""
     names = twin.layout.disturbance_signals
     mean, _ = _state_distribution(twin, snapshot)
@@ -102,7 +102,7 @@ def _common_paths(forecasts: list[Forecast]) -> int:
     return next(iter(counts.values()))
 
 
-def _state_distribution(twin: HubTwin, snapshot: Snapshot) -> tuple[Array, Array]:
+def _state_distribution(twin: Twin, snapshot: Snapshot) -> tuple[Array, Array]:
     estimate = snapshot.estimate
     if estimate.names != twin.state_names:
         raise InputError(

@@ -62,7 +62,7 @@ def prepare_inputs(
         zone_set=[np.where(np.isnan(commands[p]), local, commands[p]) for p in layout.zone_points],
         hp_set=commands[layout.heat_pump_point],
         battery_set=commands[layout.battery_point],
-        faults=fault_signals(layout, tuple(faults), steps),
+        faults=fault_signals(layout.sensors, tuple(faults), steps),
         imposed={k: _series(k, v, steps, futures) for k, v in imposed.items()},
     )
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from graph.assets import Battery, BufferTank, GridConnection, HeatPump, Zone
 from graph.errors import InputError
 from graph.site import Site
+from sandbox.faults import Fault
 
 # One of each: the model has one bus, one tank node, one battery and one weather station.
 SINGLE = ("grid_connection", "battery", "heat_pump", "buffer_tank", "weather")
@@ -81,6 +82,37 @@ class HubLayout:
     def points(self) -> tuple[str, ...]:
         """Every setpoint the model understands."""
         return (self.battery_point, self.heat_pump_point, *self.zone_points)
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """Every measured signal that shows a state."""
+        return tuple(self.state_of)
+
+    @property
+    def state_of(self) -> dict[str, str]:
+        """The state that each sensor shows."""
+        zones = {s: f"{z.id}.air" for s, z in zip(self.zone_signals, self.zones, strict=True)}
+        return {**zones, self.tank_signal: f"{self.tank.id}.temp", self.soc_signal: self.soc_signal}
+
+    @property
+    def main_signals(self) -> tuple[str, ...]:
+        """What charts show."""
+        unit, battery = self.heat_pump.id, self.battery.id
+        powers = (f"{self.grid.id}.power_kw", f"{unit}.power_kw", f"{unit}.heat_kw")
+        stores = (f"{battery}.power_kw", self.soc_signal, self.tank_signal)
+        return (*powers, *stores, *self.zone_signals)
+
+    @property
+    def imposable(self) -> tuple[str, ...]:
+        """Measured flows that may replace the model's own."""
+        unit = self.heat_pump.id
+        return (f"{unit}.power_kw", f"{unit}.heat_kw", f"{self.battery.id}.power_kw")
+
+    def off(self, asset: str) -> Fault | None:
+        """The fault that stands for an asset standing still."""
+        if asset == self.heat_pump.id:
+            return Fault("heat_pump_dead")
+        return Fault("battery_derate", 0.0) if asset == self.battery.id else None
 
 
 def hub_layout(site: Site) -> HubLayout:

@@ -9,15 +9,15 @@ from graph.errors import InputError
 from graph.plan import Plan
 from graph.snapshot import Snapshot
 from sandbox.checks import running_signal
-from sandbox.energy_hub import HubTwin, Rollout
 from sandbox.faults import Fault
 from sandbox.futures import Futures
+from sandbox.twin import Rollout, Twin
 
 Array = NDArray[np.float64]
 
 
 def roll_out(
-    twin: HubTwin,
+    twin: Twin,
     snapshot: Snapshot,
     futures: Futures,
     setpoints: Mapping[str, Sequence[float]],
@@ -37,7 +37,7 @@ def roll_out(
 
 
 def roll_out_plans(
-    twin: HubTwin, snapshot: Snapshot, futures: Futures, plans: Sequence[Plan | None]
+    twin: Twin, snapshot: Snapshot, futures: Futures, plans: Sequence[Plan | None]
 ) -> list[dict[str, Array]]:
     """Traces (n, N) of each plan (None: do nothing), simulated side by side in one batch."""
     given = [{} if p is None else aligned(snapshot, p) for p in plans]
@@ -54,9 +54,12 @@ def roll_out_plans(
     ]
 
 
-def heat_pump_state(twin: HubTwin, snapshot: Snapshot) -> tuple[bool, float]:
+def heat_pump_state(twin: Twin, snapshot: Snapshot) -> tuple[bool, float]:
     """Whether the heat pump runs, and for how many seconds it has or has not."""
-    point = twin.layout.heat_pump_point
+    pumps = twin.site.of_kind("heat_pump")
+    if not pumps:
+        return False, 1e9
+    point = f"{pumps[0].id}.power_set_kw"
     signal, threshold = running_signal(twin.site, point)
     reading = snapshot.readings.get(signal)
     on = bool(reading and reading.value is not None and reading.value > threshold)
@@ -93,7 +96,7 @@ def command_row(snapshot: Snapshot, setpoints: Mapping[str, Sequence[float]], po
     return row
 
 
-def _check_points(twin: HubTwin, setpoints: Mapping[str, Sequence[float]]) -> None:
+def _check_points(twin: Twin, setpoints: Mapping[str, Sequence[float]]) -> None:
     unknown = sorted(set(setpoints) - set(twin.layout.points))
     if unknown:
         raise InputError(
@@ -103,7 +106,7 @@ def _check_points(twin: HubTwin, setpoints: Mapping[str, Sequence[float]]) -> No
 
 
 def _simulate(
-    twin: HubTwin,
+    twin: Twin,
     snapshot: Snapshot,
     futures: Futures,
     commands: Mapping[str, Array],

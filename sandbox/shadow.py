@@ -21,9 +21,9 @@ from graph.plan import Plan
 from graph.site import Site
 from graph.snapshot import Snapshot
 from sandbox.checks import Check, intent_checks, site_checks
-from sandbox.energy_hub import HubTwin
 from sandbox.futures import Futures, sample_futures
 from sandbox.scenario import roll_out_plans
+from sandbox.twin import Twin
 
 Array = NDArray[np.float64]
 BASELINE = "baseline"
@@ -39,7 +39,7 @@ TRACE_DECIMALS = 4  # significant decimals of charted quantiles; nothing is deci
 
 def evaluate(
     site: Site,
-    twin: HubTwin,
+    twin: Twin,
     snapshot: Snapshot,
     intent: Intent,
     candidates: Sequence[Plan],
@@ -230,17 +230,11 @@ def _judge(
 
 
 def bands(
-    site: Site, twin: HubTwin, snapshot: Snapshot, traces: Mapping[str, Array]
+    site: Site, twin: Twin, snapshot: Snapshot, traces: Mapping[str, Array]
 ) -> tuple[BandTrace, ...]:
     """Quantiles of the main signals over futures."""
-    layout = twin.layout
-    main = (
-        f"{layout.grid.id}.power_kw", f"{layout.heat_pump.id}.power_kw",
-        f"{layout.heat_pump.id}.heat_kw", f"{layout.battery.id}.power_kw",
-        layout.soc_signal, layout.tank_signal, *layout.zone_signals,
-    )  # fmt: skip
     bands = []
-    for signal in main:
+    for signal in twin.layout.main_signals:
         rows = np.quantile(traces[signal], (0.05, 0.5, 0.95), axis=0)
         low, mid, high = (tuple(_significant(r)) for r in rows)
         bands.append(

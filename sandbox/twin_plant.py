@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from graph.plant import LeasedSetpoint, Readings, WriteResult
 from graph.signals import Owner, PointState, Reading, Role
 from graph.snapshot import Snapshot
-from sandbox.energy_hub import HubTwin
 from sandbox.futures import expected_future
 from sandbox.scenario import heat_pump_state
+from sandbox.twin import Twin
 
 DEFAULT_NOISE = {"degC": 0.02, "%": 0.05}  # one minute's sensor scatter where no fit tells it
 
@@ -24,7 +24,7 @@ DEFAULT_NOISE = {"degC": 0.02, "%": 0.05}  # one minute's sensor scatter where n
 class TwinPlant:
     """One run of the expected future from a snapshot, with scatter on the sensors."""
 
-    def __init__(self, twin: HubTwin, snapshot: Snapshot, start: datetime, seed: int) -> None:
+    def __init__(self, twin: Twin, snapshot: Snapshot, start: datetime, seed: int) -> None:
         """`start`: plant time of the first image, at or after the snapshot's."""
         self.twin = twin
         self.time = start
@@ -130,7 +130,6 @@ class TwinPlant:
 
     def _sensor_noise(self) -> dict[str, float]:
         fitted = self.twin.parameters.report.get("measurement_std", {})
-        layout = self.twin.layout
-        sensors = (*layout.zone_signals, layout.tank_signal, layout.soc_signal)
+        sensors = self.twin.layout.sensors
         unit = {s: self.twin.site.signal(s).unit for s in sensors}
         return {s: float(fitted.get(s, DEFAULT_NOISE.get(unit[s], 0.0))) for s in sensors}

@@ -11,11 +11,11 @@ from graph.evaluation import Outcome
 from graph.plan import Plan
 from graph.snapshot import Snapshot
 from sandbox.checks import site_checks
-from sandbox.energy_hub import HubTwin
 from sandbox.faults import Fault
 from sandbox.futures import Futures, sample_futures
 from sandbox.scenario import aligned, roll_out
 from sandbox.shadow import bands, cvar, estimates, kpis_of, violations
+from sandbox.twin import Twin
 
 KEYS = ("outdoor_add_k", "price_factor", "set", "off")
 
@@ -31,7 +31,7 @@ class _Case:
 
 
 def what_if(
-    twin: HubTwin,
+    twin: Twin,
     snapshot: Snapshot,
     changes: Mapping[str, Any],
     futures: int,
@@ -66,7 +66,7 @@ def what_if(
     return _outcomes(twin, as_is, changed)
 
 
-def _outcomes(twin: HubTwin, as_is: _Case, changed: _Case) -> tuple[Outcome, Outcome]:
+def _outcomes(twin: Twin, as_is: _Case, changed: _Case) -> tuple[Outcome, Outcome]:
     site = twin.site
     found = []
     reference = None
@@ -95,7 +95,7 @@ def _number(changes: Mapping[str, Any], key: str, low: float, high: float) -> fl
     return float(value)
 
 
-def _warmer(twin: HubTwin, case: _Case, kelvin: float) -> _Case:
+def _warmer(twin: Twin, case: _Case, kelvin: float) -> _Case:
     signal = twin.layout.outdoor_signal
     w = case.futures.w | {signal: case.futures.w[signal] + kelvin}
     return replace(case, futures=replace(case.futures, w=w))
@@ -109,7 +109,7 @@ def _dearer(case: _Case, factor: float) -> _Case:
     return replace(case, snapshot=case.snapshot.model_copy(update={"prices": moved}))
 
 
-def _set(twin: HubTwin, case: _Case, point: str, value: Any) -> _Case:
+def _set(twin: Twin, case: _Case, point: str, value: Any) -> _Case:
     if point not in twin.layout.points:
         raise InputError(
             f"there is no setpoint {point!r}", f"known: {', '.join(twin.layout.points)}"
@@ -120,15 +120,14 @@ def _set(twin: HubTwin, case: _Case, point: str, value: Any) -> _Case:
     return replace(case, setpoints=case.setpoints | {point: (held,) * steps})
 
 
-def _off(twin: HubTwin, case: _Case, asset: str) -> _Case:
+def _off(twin: Twin, case: _Case, asset: str) -> _Case:
     layout = twin.layout
-    if asset == layout.heat_pump.id:
-        return replace(case, faults=(*case.faults, Fault("heat_pump_dead")))
-    if asset == layout.battery.id:
-        return replace(case, faults=(*case.faults, Fault("battery_derate", 0.0)))
+    fault = layout.off(asset)
+    if fault is not None:
+        return replace(case, faults=(*case.faults, fault))
     if asset in (*layout.pvs, *layout.loads):
         signal = f"{asset}.power_kw"
         w = case.futures.w | {signal: np.zeros_like(case.futures.w[signal])}
         return replace(case, futures=replace(case.futures, w=w))
-    known = (layout.heat_pump.id, layout.battery.id, *layout.pvs, *layout.loads)
+    known = [a.id for a in twin.site.assets if layout.off(a.id)] + [*layout.pvs, *layout.loads]
     raise InputError(f"asset {asset!r} cannot be switched off here", f"one of {', '.join(known)}")
