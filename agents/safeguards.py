@@ -37,10 +37,10 @@ def build_rollout(site: Site, plan: Plan, traces: Sequence[BandTrace], valid_s: 
 
 
 def canary_points(site: Site, points: Sequence[str]) -> tuple[str, ...]:
-    """The part to try first: batteries, which can be taken back in seconds, else one point."""
+    """The part to try first: batteries, which can be taken back in seconds, else one asset."""
     batteries = {a.id for a in site.of_kind("battery")}
     chosen = tuple(p for p in points if p.split(".", 1)[0] in batteries)
-    return chosen or tuple(points[:1])
+    return chosen or tuple(p for p in points if p.split(".", 1)[0] == points[0].split(".", 1)[0])
 
 
 def build_guardrails(

@@ -1,5 +1,6 @@
 """The composition root: which adapter stands behind which port is decided here and nowhere else."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from agents.ports import Dispatcher
@@ -13,18 +14,25 @@ from api.workspace import Workspace
 from graph.errors import InputError
 from graph.plant import PlantReader
 from graph.sitepack import SitePack, load_site
+from graph.telemetry import Frame
 from safety.event_store import LifecycleStore
 from safety.ledger import Ledger
-from sandbox.parameters import load_parameters
+from sandbox.parameters import TwinParameters, load_parameters
 from sandbox.twin import make_twin
 
 
-def load_context(folder: Path) -> tuple[SitePack, SiteContext]:
-    """The pack and its twin. Raises SitePackError or InputError."""
+def load_context(folder: Path, twin: TwinParameters | None = None) -> tuple[SitePack, SiteContext]:
+    """The pack and its twin, the pack's own unless given. Raises SitePackError or InputError."""
     pack = load_site(folder)
-    parameters = load_parameters(pack.file(pack.site.twin.parameters))
+    parameters = twin or load_parameters(pack.file(pack.site.twin.parameters))
     context = SiteContext(pack.site, pack.digest, make_twin(pack.site, parameters), pack.carbon)
     return pack, context
+
+
+def recorded_before(pack: SitePack, start: datetime) -> Frame:
+    """The pack's telemetry up to `start`: what somebody could know then."""
+    frame = pack.telemetry()
+    return frame.window(frame.start - timedelta(seconds=frame.step_s), start)
 
 
 def make_plant(folder: Path, reader: PlantReader) -> Plant:

@@ -14,19 +14,20 @@ from typing import Any
 from agents.ports import Dispatcher
 from agents.telemetry_feed import TelemetryFeed
 from api.approver import sign_decision, standing_for
-from api.assemble import load_context, make_authority
+from api.assemble import load_context, make_authority, recorded_before
 from api.copilot import Copilot, Plant
 from api.local_gate import DirectReader, LocalGate
 from api.operations import REPLAN_S, Operations
 from api.plant_log import PlantLog
 from api.proposals import ProposalDesk
-from api.references import day_kpis, emulated, minute_log
+from api.references import day_comfort, day_kpis, emulated, minute_log
 from api.workspace import Workspace, create_workspace
 from graph.errors import PilothouseError, RefusedError
 from graph.record import Record
 from safety.event_store import LifecycleStore
 from safety.gate.config import config_from_site
 from safety.lifecycle import State
+from sandbox.parameters import TwinParameters
 
 Say = Callable[[str], None]
 SETTLE_S = 300.0
@@ -36,6 +37,7 @@ class LoopResult(Record):
     """What a closed loop came to."""
 
     kpis: dict[str, float]
+    comfort_by_zone: dict[str, float]
     proposals: int
     by_state: dict[str, int]
     undecided: tuple[str, ...]
@@ -70,15 +72,22 @@ class Loop:
         return state
 
 
-def open_loop(folder: Path, start: datetime, seed: int, work: Path, dispatcher: Dispatcher) -> Loop:
-    """Build plant, gate and service of a laboratory in this process."""
-    pack, context = load_context(folder)
+def open_loop(
+    folder: Path, start: datetime, seed: int, work: Path, dispatcher: Dispatcher,
+    twin: TwinParameters | None = None,
+) -> Loop:  # fmt: skip
+    """Build plant, gate and service of a laboratory in this process.
+
+    The service knows the recorded telemetry up to `start`, whatever the pack holds beyond.
+    """
+    pack, context = load_context(folder, twin)
     plant = emulated(pack, start, seed)
     workspace = create_workspace(work, lab=True)
     reader = DirectReader(plant)
-    feed = TelemetryFeed(pack.site, pack.telemetry())
+    feed = TelemetryFeed(pack.site, recorded_before(pack, start))
     config = config_from_site(pack.site, stepped=True, lab=True)
     gate = LocalGate(config, plant, workspace.root(), workspace.signer("gate"), workspace.gate)
+    gate.cycle_s = pack.site.plant.cycle_s
     gate.set_mode("auto", by="laboratory")
     authority = make_authority(workspace, pack.site.id)
     copilot = Copilot(Plant(pack, context, reader, feed), authority, dispatcher, gate)
@@ -140,6 +149,7 @@ def loop_result(loop: Loop, start: datetime, end: datetime) -> tuple[LoopResult,
     )
     result = LoopResult(
         kpis=day_kpis(operations.copilot.plant.pack, log, start, end),
+        comfort_by_zone=day_comfort(operations.copilot.plant.pack, log, start, end),
         proposals=len(operations.desk.entries()),
         by_state=states,
         undecided=tuple(operations.undecided),

@@ -134,6 +134,7 @@ class LocalGate:
         store = StateStore(folder / "state.json")
         self.gate = Gate(config, DirectWriter(plant), store, journal)
         self._journal = journal
+        self.cycle_s = 60.0
         self.gate.start()
 
     def status(self) -> dict[str, Any]:
@@ -190,7 +191,7 @@ class LocalGate:
         found = self._journal.since(since)
         return {"since": since, "next": since + len(found), "reports": found}
 
-    def advance(self, seconds: float, cycle_s: float = 60.0) -> dict[str, Any]:
-        """See `GatePort.advance`."""
-        cycles = self.gate.advance(self._plant, seconds, cycle_s)
+    def advance(self, seconds: float, cycle_s: float | None = None) -> dict[str, Any]:
+        """See `GatePort.advance`; by default in the plant's own cycles."""
+        cycles = self.gate.advance(self._plant, seconds, cycle_s or self.cycle_s)
         return {"cycles": cycles, **self.status()}

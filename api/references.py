@@ -25,7 +25,7 @@ from api.local_gate import DirectReader
 from api.plant_log import PlantLog, log_kpis, log_prices, row_before
 from graph.errors import InputError
 from graph.intent import Intent
-from graph.kpis import kpi_table
+from graph.kpis import comfort_by_zone, kpi_table
 from graph.plan import Plan
 from graph.plant import LeasedSetpoint
 from graph.sitepack import SitePack
@@ -59,13 +59,21 @@ def emulated(pack: SitePack, start: datetime, seed: int) -> Any:
 
 def minute_log(plant: Any) -> PlantLog:
     """The plant's own log, warm-up included, as arrays."""
-    frame = plant.log.frame(60, warm_up=True)
+    frame = plant.log.frame(plant.log.row_s, warm_up=True)
     return PlantLog(frame.times, dict(frame.columns))
 
 
 def day_kpis(pack: SitePack, log: PlantLog, start: datetime, end: datetime) -> dict[str, float]:
     """KPIs of start..end by the one KPI code, from the plant's log alone."""
     return log_kpis(pack.site, pack.carbon, log.between(start, end), row_before(log, start))
+
+
+def day_comfort(pack: SitePack, log: PlantLog, start: datetime, end: datetime) -> dict[str, float]:
+    """Degree hours outside the comfort band by zone over start..end, K.h."""
+    cut = log.between(start, end)
+    begin = cut.times[0] - timedelta(seconds=cut.step_s)
+    table = comfort_by_zone(pack.site, cut.columns, cut.step_s, begin)
+    return {zone: float(value) for zone, value in table.items()}
 
 
 def baseline_day(folder: Path, start: datetime, hours: float, seed: int) -> DayResult:

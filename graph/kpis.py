@@ -183,6 +183,27 @@ def _comfort(
     return comfort_kh(temps, low, high, step_s)
 
 
+def comfort_by_zone(
+    site: "Site", trace: Mapping[str, ArrayLike], step_s: float, start: datetime | None = None
+) -> dict[str, Array]:
+    """Degree hours outside the comfort band by zone of its group, each (...), K.h.
+
+    Empty where the site declares no band.
+
+    Raises:
+        InputError: a zone's temperature is missing, or the band has hours and `start` is not given.
+    """
+    if site.comfort is None:
+        return {}
+    found = {}
+    for zone in site.of_kind("zone"):
+        if getattr(zone, "group", "") == site.comfort.group:
+            temps = _get(trace, f"{zone.id}.temp_degc")
+            low, high = comfort_edges(site, start, step_s, temps.shape[-1])
+            found[zone.id] = comfort_kh(temps[..., None, :], low, high, step_s)
+    return found
+
+
 def comfort_edges(
     site: "Site", start: datetime | None, step_s: float, steps: int
 ) -> tuple[Array, Array]:

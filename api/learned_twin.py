@@ -1,0 +1,63 @@
+"""Which twin a run may use: one that has seen nothing of the days that it is judged on."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from graph.errors import InputError
+from graph.record import parse_iso
+from graph.sitepack import SitePack
+from sandbox.parameters import TwinParameters, initial_parameters, load_parameters
+
+TwinChoice = Literal["auto", "pack", "learned", "drawing-board"]
+CHOICES: tuple[TwinChoice, ...] = ("auto", "pack", "learned", "drawing-board")
+
+
+def choose_twin(pack: SitePack, choice: TwinChoice, start: datetime) -> TwinParameters:
+    """The parameters to run with from `start` on.
+
+    `pack`: the pack's file, whenever it was fitted. `learned`: identified now from the telemetry
+    before `start`. `drawing-board`: nameplates and textbook values alone. `auto`: the pack's file
+    where it was fitted before `start`, else `learned`.
+
+    Raises:
+        InputError: no file, or too little telemetry before `start`.
+    """
+    if choice == "drawing-board":
+        return drawing_board_twin(pack)
+    if choice == "learned":
+        return fit_before(pack, start)
+    path = pack.file(pack.site.twin.parameters)
+    if choice == "pack" or (path.exists() and seen_until(load_parameters(path)) <= start):
+        return load_parameters(path)
+    return fit_before(pack, start)
+
+
+def seen_until(parameters: TwinParameters) -> datetime:
+    """The last moment of the telemetry that the fit saw, held-back days included."""
+    stamp = parameters.fitted_on.get("held_back_to")
+    if stamp is None:
+        raise InputError("the twin file does not say what it was fitted on", "fit it again")
+    return parse_iso(stamp)
+
+
+def fit_before(pack: SitePack, start: datetime) -> TwinParameters:
+    """Identify the twin from the rows that end at or before `start`."""
+    frame = pack.telemetry()
+    step = timedelta(seconds=frame.step_s)
+    seen = frame.window(frame.start - step, start)
+    if pack.site.twin.kind == "building":
+        from sandbox.building.fit import fit_building
+
+        return fit_building(pack.site, seen)
+    from sandbox.fit import fit
+
+    return fit(pack.site, seen)
+
+
+def drawing_board_twin(pack: SitePack) -> TwinParameters:
+    """What a designer would write down before anybody has measured anything."""
+    if pack.site.twin.kind == "building":
+        from sandbox.building.parameters import drawing_board
+
+        return drawing_board(pack.site)
+    return initial_parameters(pack.site)
