@@ -6,8 +6,8 @@ instruments are read and a row is logged. Nothing here knows the twin.
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.assets import Battery, BufferTank, HeatPump
-from graph.clock import Clock, SystemClock
-from graph.errors import InputError, RefusedError
-from graph.plant import LeasedSetpoint, Readings, WriteResult
+from graph.clock import Clock
+from graph.errors import InputError
 from graph.record import as_utc
-from graph.signals import Owner, PointState, Quality, Reading, Role
+from graph.signals import Owner, Role
 from graph.site import Site
 from scenarios.emulated_microgrid import design, faults
 from scenarios.emulated_microgrid.battery import BatteryState, step_battery
@@ -27,10 +26,12 @@ from scenarios.emulated_microgrid.envelope import ZoneState, steady, step_zone, 
 from scenarios.emulated_microgrid.exogenous import DAY_S, Exogenous, Minute
 from scenarios.emulated_microgrid.heat_pump import FLOW_KG_S, HeatPumpState, step_heat_pump
 from scenarios.emulated_microgrid.local_law import LocalLaw
-from scenarios.emulated_microgrid.plant_log import LogRow, PlantLog
-from scenarios.emulated_microgrid.points import PointTable
-from scenarios.emulated_microgrid.sensors import Sensors
+from scenarios.emulated_microgrid.sensors import instrument
 from scenarios.emulated_microgrid.tank import INTAKE_LAYER, SENSOR_LAYER, TankState, step_tank
+from scenarios.leased_plant import LeasedPlant
+from scenarios.plant_log import LogRow, PlantLog
+from scenarios.points import PointTable
+from scenarios.sensors import Sensors
 
 STEP_S = 10
 WARM_UP_S = 2 * DAY_S
@@ -40,7 +41,7 @@ MEANS = ("grid.power_kw", "building.power_kw", "pv.power_kw", "battery.power_kw"
          "hp.heat_kw", "outdoor.temp_degc", "outdoor.ghi_w_m2")  # fmt: skip
 
 
-class EmulatedPlant:
+class EmulatedPlant(LeasedPlant):
     """A steppable plant with owners, leases, fencing and a watchdog of its own.
 
     Args:
@@ -58,6 +59,9 @@ class EmulatedPlant:
         SitePackError: a data file is missing or wrong.
     """
 
+    _now: int
+    _sampled: int
+
     def __init__(
         self, site: Site, data_dir: Path, start: datetime, seed: int, *,
         clock: Clock | None = None, watchdog_s: float = 10.0, warm_up_s: int = WARM_UP_S,
@@ -65,12 +69,9 @@ class EmulatedPlant:
         begin = as_utc(start).timestamp()
         if begin % 60 or warm_up_s % 60:
             raise InputError(f"the plant cannot start at {start}", "start on a whole minute")
+        super().__init__(clock, watchdog_s)
         self.site = site
         self._exogenous = Exogenous(data_dir, site.zone_info, seed)
-        self._clock = clock or SystemClock()
-        self._watchdog_s = watchdog_s
-        self._last_heartbeat = -math.inf
-        self.watchdog_healthy = True
         self._build(int(begin), warm_up_s)
         self._run(warm_up_s // STEP_S)
 
@@ -88,7 +89,7 @@ class EmulatedPlant:
         initial = {p.id: inside if p.unit == "degC" else 0.0 for p in self.site.setpoints}
         self._table = PointTable(self.site.setpoints, initial)
         measured = tuple(s.id for s in self.site.signals if s.role is not Role.SETPOINT)
-        self._sensors = Sensors(measured)
+        self._sensors = Sensors(measured, instrument)
         self.log = PlantLog(self.site.signals, tuple(self._table.points), begin)
         self._noise_day, self._noise = -1, [[0.0]]
         self._sums = dict.fromkeys(MEANS, 0.0)
@@ -98,11 +99,6 @@ class EmulatedPlant:
         self._measure(1)
 
     # --- time ---------------------------------------------------------------------------------
-
-    @property
-    def time(self) -> datetime:
-        """Plant time, UTC."""
-        return datetime.fromtimestamp(self._now, UTC)
 
     def advance(self, dt_s: float) -> None:
         """Move plant time forward by a multiple of 10 s. Raises InputError for other spans."""
@@ -222,38 +218,6 @@ class EmulatedPlant:
         owners = tuple(p.owner.value for p in points.values())
         self.log.rows.append(LogRow(self._now, values, owners))
 
-    def image(self) -> Readings:
-        """Everything that the plant says just now (`Readings`)."""
-        sampled, now = datetime.fromtimestamp(self._sampled, UTC), self.time
-        values: dict[str, Reading] = {}
-        for name in self.log.signals:
-            point = self._table.points.get(name)
-            if point is not None:
-                values[name] = Reading(value=point.applied, time=now)
-                continue
-            value = self._sensors.values[name]
-            quality = Quality.GOOD if value is not None else Quality.BAD
-            values[name] = Reading(value=value, time=sampled, quality=quality)
-        return Readings(
-            time=now, values=values, points=self.point_states(),
-            remote_allowed=self._table.remote_allowed, watchdog_healthy=self.watchdog_healthy,
-            epoch=self._table.epoch,
-        )  # fmt: skip
-
-    def point_states(self) -> dict[str, PointState]:
-        """Read-back of every setpoint."""
-        return {
-            name: PointState(
-                applied=p.applied, owner=p.owner, lease_until=_when(p.lease_until), by=p.by,
-                until=_when(p.until),
-            )
-            for name, p in self._table.points.items()
-        }  # fmt: skip
-
-    def write_log(self, path: Path) -> None:
-        """The log since `start` as CSV."""
-        self.log.write(path)
-
     def truth(self, signal: str, start: datetime, steps: int, step_s: int) -> NDArray[np.float64]:
         """What weather, load and PV will be: means over `steps` intervals from `start`.
 
@@ -271,63 +235,6 @@ class EmulatedPlant:
             "tank_stored": self._layers.stored_kwh,
         }  # fmt: skip
 
-    # --- writing ------------------------------------------------------------------------------
-
-    def claim(self, gate_id: str) -> int:
-        """Become the single writer; see `PlantWriter.claim`. Raises InputError without a name."""
-        if not gate_id:
-            raise InputError("a claim needs the gate's name")
-        epoch = self._table.claim()
-        self._last_heartbeat = self._clock.monotonic()
-        self.watchdog_healthy = True
-        return epoch
-
-    def write(self, epoch: int, seq: int, setpoints: Sequence[LeasedSetpoint]) -> list[WriteResult]:
-        """See `PlantWriter.write`; refusals are named in the results."""
-        self.check_watchdog()
-        if not self.watchdog_healthy:
-            return [
-                WriteResult(point=s.point, accepted=False, reason="stale_epoch") for s in setpoints
-            ]
-        return self._table.write(epoch, seq, setpoints, self._now)
-
-    def release(self, epoch: int, seq: int, points: Sequence[str]) -> list[WriteResult]:
-        """See `PlantWriter.release`."""
-        return self._table.release(epoch, seq, points)
-
-    def heartbeat(self, epoch: int) -> None:
-        """The gate lives. Raises RefusedError("stale_epoch") for an epoch that is over."""
-        self._table.check_epoch(epoch)
-        self.check_watchdog()
-        if not self.watchdog_healthy:
-            raise RefusedError("stale_epoch", "the watchdog has tripped", "claim the plant again")
-        self._last_heartbeat = self._clock.monotonic()
-
-    def check_watchdog(self) -> bool:
-        """All points turn local if the gate has been silent for too long; whether it is healthy."""
-        remote = any(p.owner is Owner.REMOTE for p in self._table.points.values())
-        if remote and self._clock.monotonic() - self._last_heartbeat > self._watchdog_s:
-            self._table.all_local()
-            self.watchdog_healthy = False
-        return self.watchdog_healthy
-
-    def operator_write(
-        self, point: str, value: float, by: str, until: datetime | None = None
-    ) -> None:
-        """A person takes a point at the plant itself. Raises InputError."""
-        end = None if until is None else as_utc(until).timestamp()
-        if end is not None and end <= self._now:
-            raise InputError(f"the hold of {point} would end at {until}, before it begins")
-        self._table.operator_write(point, value, by, end)
-
-    def operator_hand_back(self, point: str) -> None:
-        """The person lets go of the point. Raises InputError when nobody holds it."""
-        self._table.operator_hand_back(point)
-
-    def set_remote_allowed(self, allowed: bool) -> None:
-        """The plant's local/remote switch."""
-        self._table.set_remote_allowed(allowed)
-
     # --- laboratory ---------------------------------------------------------------------------
 
     def inject_fault(self, name: str, **parameters: Any) -> None:
@@ -343,10 +250,6 @@ class EmulatedPlant:
         """Everything works again."""
         self._faults = faults.Faults()
         self._set_ignoring(set())
-
-    def _set_ignoring(self, names: set[str]) -> None:
-        for name, point in self._table.points.items():
-            point.ignoring = name in names
 
     def copy(self) -> "EmulatedPlant":
         """A branch that lives its own life under the same weather; the past log is shared."""
@@ -367,7 +270,3 @@ def _machines(site: Site) -> tuple[Battery, BufferTank, HeatPump]:
         if not isinstance(by_id.get(name), kind):
             raise InputError(f"site {site.id} has no {name}", "this plant emulates the microgrid")
     return by_id["battery"], by_id["tank"], by_id["hp"]
-
-
-def _when(epoch_s: float | None) -> datetime | None:
-    return None if epoch_s is None else datetime.fromtimestamp(0, UTC) + timedelta(seconds=epoch_s)

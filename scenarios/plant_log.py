@@ -1,4 +1,4 @@
-"""The plant's own log: one row a minute with every signal and the owner of every setpoint."""
+"""The plant's own log: one row a sample with every signal and the owner of every setpoint."""
 
 import csv
 from bisect import bisect_right
@@ -11,13 +11,15 @@ import numpy as np
 
 from graph.errors import InputError
 from graph.record import iso
-from graph.signals import SignalSpec
+from graph.signals import Role, SignalSpec
 from graph.telemetry import Frame
+
+RATES = ("_kw", "_w_m2", "_kg_s", "_l_s", "_m3_s", "_m_s")
 
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """The minute that ended at `epoch_s`; None where a sensor gave nothing."""
+    """The sample taken at `epoch_s`; None where a sensor gave nothing."""
 
     epoch_s: int
     values: tuple[float | None, ...]
@@ -25,21 +27,21 @@ class LogRow:
 
 
 class PlantLog:
-    """Rows in order of time. `started_s` marks where the run began, after the warm-up."""
+    """Rows in order of time, `row_s` apart.
+
+    started_s marks where the run began, after the warm-up.
+    """
 
     def __init__(
-        self, signals: Sequence[SignalSpec], points: Sequence[str], started_s: int
+        self, signals: Sequence[SignalSpec], points: Sequence[str], started_s: int, row_s: int = 60
     ) -> None:
         self.signals = tuple(s.id for s in signals)
         self.points = tuple(points)
         self.started_s = started_s
+        self.row_s = row_s
         self.rows: list[LogRow] = []
-        # A state is what it is at the end of a step; all else is a mean over it.
-        self._state = frozenset(
-            s.id for s in signals
-            if s.id.endswith("soc_pct") or (s.unit == "degC" and s.asset != "outdoor"
-                                            and not s.id.endswith("setpoint_degc"))
-        )  # fmt: skip
+        # A state is what it is at the end of a step; a rate or a command is a mean over it.
+        self._state = frozenset(s.id for s in signals if not _is_mean(s))
 
     def __len__(self) -> int:
         """Number of rows, those of the warm-up among them."""
@@ -88,15 +90,19 @@ class PlantLog:
         Whole steps only, aligned to multiples of `step_s`; a step without any value is NaN.
 
         Raises:
-            InputError: fewer minutes than one step.
+            InputError: no whole number of rows a step, or fewer rows than one step.
         """
-        begin = self.rows[0].epoch_s - 60 if warm_up and self.rows else self.started_s
+        begin = self.rows[0].epoch_s - self.row_s if warm_up and self.rows else self.started_s
         begin = -(-begin // step_s) * step_s
         rows = [r for r in self.rows if r.epoch_s > begin]
-        size = step_s // 60
+        size = step_s // self.row_s
+        if size == 0 or step_s % self.row_s:
+            raise InputError(
+                f"the log has a row each {self.row_s} s", f"a step of {step_s} s is no multiple"
+            )
         count = len(rows) // size
-        if count == 0 or step_s % 60:
-            raise InputError(f"no whole step of {step_s} s in {len(rows)} minutes of log")
+        if count == 0:
+            raise InputError(f"no whole step of {step_s} s in {len(rows)} rows of log")
         table = np.array([r.values for r in rows[: count * size]], dtype=np.float64)
         blocks = table.reshape(count, size, len(self.signals))
         valid = np.isfinite(blocks)
@@ -107,3 +113,7 @@ class PlantLog:
             for i, name in enumerate(self.signals)
         }
         return Frame(datetime.fromtimestamp(begin + step_s, UTC), step_s, columns)
+
+
+def _is_mean(spec: SignalSpec) -> bool:
+    return spec.role is Role.SETPOINT or spec.asset == "outdoor" or spec.id.endswith(RATES)
