@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.interventions import SHOWN_SHARE, Claim, Problem, Replan, claims
+from graph.assets import AirUnit, HeatPump
 from graph.evaluation import ShadowResult
 from graph.kpis import KPI_UNITS
 from graph.plan import Plan
@@ -80,29 +81,43 @@ def explain(problem: Problem, plan: Plan, trials: Trials, replan: Replan) -> Cau
 
 
 def weather_links(site: Site, snapshot: Snapshot, trials: Trials) -> list[Because]:
-    """How much of the heat pumps' energy the weather asks for: the same futures, but milder."""
+    """How much of the machines' energy the weather asks for: the same futures, but warmer."""
     hours = snapshot.step_s / 3600.0
     links = []
-    for pump in site.of_kind("heat_pump"):
-        signal = f"{pump.id}.power_kw"
+    for name, label, signals, outdoor in _weather_driven(site):
         before, after = (
-            float(t[signal].sum(axis=1).mean() * hours) for t in (trials.idle, trials.idle_warmer)
+            sum(float(t[s].sum(axis=1).mean() * hours) for s in signals)
+            for t in (trials.idle, trials.idle_warmer)
         )
-        if before - after < SHOWN_SHARE * before or before < 1.0:
+        if abs(before - after) < SHOWN_SHARE * before or before < 1.0:
             continue
-        outdoor = f"{getattr(pump, 'source', '')}.temp_degc"
         mean = float(snapshot.expected(outdoor).mean())
         links.append(
             Because(
-                cause="outdoor temperature", effect=f"energy of {pump.id}",
+                cause="outdoor temperature", effect=f"energy of {name}",
                 text=f"It is {mean:.1f} °C outside on average, so the rooms need "
-                f"{before:.0f} kWh of the {pump.label or pump.id}; {WARMER_K:.0f} K warmer it "
+                f"{before:.0f} kWh of {label}; {WARMER_K:.0f} K warmer it "
                 f"would be {after:.0f} kWh",
                 size=before - after, unit="kWh", source="intervention", checked=True,
-                signals=(outdoor, signal),
+                signals=(outdoor, *signals),
             )
         )  # fmt: skip
     return links
+
+
+def _weather_driven(site: Site) -> list[tuple[str, str, tuple[str, ...], str]]:
+    """Name, what to call it, power signals and outdoor temperature: heat pumps one by one, air
+    units together."""
+    found = [
+        (m.id, f"the {m.label or m.id}", (f"{m.id}.power_kw",), f"{m.source}.temp_degc")
+        for m in site.assets
+        if isinstance(m, HeatPump)
+    ]
+    units = [u for u in site.assets if isinstance(u, AirUnit)]
+    if units:
+        powers = tuple(f"{u.id}.power_kw" for u in units)
+        found.append(("air units", "the air units", powers, f"{units[0].source}.temp_degc"))
+    return found
 
 
 def part_link(site: Site, effect: Effect) -> Because | None:

@@ -57,16 +57,19 @@ def _series(plan: Plan, signal: str) -> Array:
     return np.asarray(plan.predicted.get(signal, plan.setpoints.get(signal, ())), dtype=float)
 
 
-def _kwh(plan: Plan, signal: str, mask: NDArray[np.bool_], sign: float) -> float:
-    values = _series(plan, signal)
-    chosen = np.maximum(sign * values[mask[: len(values)]], 0.0)
-    return float(chosen.sum() * plan.step_s / 3600.0)
+def _kwh(plan: Plan, signals: tuple[str, ...], mask: NDArray[np.bool_], sign: float) -> float:
+    """Energy of the signals together in the steps of `mask`, in the direction of `sign`."""
+    total = 0.0
+    for signal in signals:
+        values = _series(plan, signal)
+        total += float(np.maximum(sign * values[mask[: len(values)]], 0.0).sum())
+    return total * plan.step_s / 3600.0
 
 
-def _excess_kwh(plan: Plan, signal: str, cheap: NDArray[np.bool_]) -> float:
+def _excess_kwh(plan: Plan, signals: tuple[str, ...], cheap: NDArray[np.bool_]) -> float:
     """Energy in the cheap steps beyond what an even spread would put there."""
-    total = _kwh(plan, signal, np.ones_like(cheap), 1.0)
-    return _kwh(plan, signal, cheap, 1.0) - float(np.mean(cheap)) * total
+    total = _kwh(plan, signals, np.ones_like(cheap), 1.0)
+    return _kwh(plan, signals, cheap, 1.0) - float(np.mean(cheap)) * total
 
 
 def _price_claims(site: Site, snapshot: Snapshot, plan: Plan) -> list[Claim]:
@@ -77,35 +80,46 @@ def _price_claims(site: Site, snapshot: Snapshot, plan: Plan) -> list[Claim]:
     gap = f"{prices[dear].mean():.2f} against {prices[~dear].mean():.2f} {site.currency}/kWh"
     found = []
     for battery in site.of_kind("battery"):
-        signal = f"{battery.id}.power_kw"
-        out = _kwh(plan, signal, dear, -1.0)
+        signals: tuple[str, ...] = (f"{battery.id}.power_kw",)
+        out = _kwh(plan, signals, dear, -1.0)
         if out > 1.0:
             found.append(
                 Claim(
                     cause="price spread", effect=f"{battery.id} discharges in the dear hours",
                     text=f"Power is dear in some hours ({gap}), so the "
                     f"{battery.label or battery.id} gives {out:.0f} kWh there",
-                    unit="kWh", signals=(signal,), intervene=flat_prices,
-                    measure=partial(_kwh, signal=signal, mask=dear, sign=-1.0),
+                    unit="kWh", signals=signals, intervene=flat_prices,
+                    measure=partial(_kwh, signals=signals, mask=dear, sign=-1.0),
                 )
             )  # fmt: skip
-    for pump in site.of_kind("heat_pump"):
-        signal = f"{pump.id}.power_kw"
-        total = _kwh(plan, signal, np.ones_like(dear), 1.0)
-        cheap = _kwh(plan, signal, ~dear, 1.0)
+    for name, label, signals in _machines(site):
+        total = _kwh(plan, signals, np.ones_like(dear), 1.0)
+        cheap = _kwh(plan, signals, ~dear, 1.0)
         share = float(np.mean(~dear))
         if total > 1.0 and cheap / total > share + 0.05:
+            reason = "For the same reason" if found else f"Power is dear in some hours ({gap}), so"
             found.append(
                 Claim(
-                    cause="price spread", effect=f"{pump.id} runs before the dear hours",
-                    text=f"For the same reason the {pump.label or pump.id} takes "
-                    f"{cheap / total:.0%} of its energy in the cheap hours, which are "
-                    f"{share:.0%} of the time",
-                    unit="kWh in excess of an even spread", signals=(signal,),
+                    cause="price spread", effect=f"{name} run before the dear hours",
+                    text=f"{reason} {cheap / total:.0%} of the energy of {label} falls into the "
+                    f"cheap hours, which are {share:.0%} of the time",
+                    unit="kWh in excess of an even spread", signals=signals,
                     intervene=flat_prices,
-                    measure=partial(_excess_kwh, signal=signal, cheap=~dear),
+                    measure=partial(_excess_kwh, signals=signals, cheap=~dear),
                 )
             )  # fmt: skip
+    return found
+
+
+def _machines(site: Site) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Name, what to call it, and power signals of each heat pump, and of all air units together."""
+    found: list[tuple[str, str, tuple[str, ...]]] = [
+        (pump.id, f"the {pump.label or pump.id}", (f"{pump.id}.power_kw",))
+        for pump in site.of_kind("heat_pump")
+    ]
+    units = site.of_kind("air_unit")
+    if units:
+        found.append(("air units", "the air units", tuple(f"{u.id}.power_kw" for u in units)))
     return found
 
 

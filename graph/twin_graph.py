@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from graph.assets import Asset, HeatPump, Zone
+from graph.assets import AirUnit, Asset, HeatPump, Zone
 from graph.errors import InputError
 from graph.signals import SignalSpec
 from graph.site import Site
@@ -18,10 +18,18 @@ from graph.site import Site
 _WITHIN = {
     "battery": {"power_kw": ("power_set_kw",), "soc_pct": ("power_kw",)},
     "heat_pump": {"power_kw": ("power_set_kw",), "heat_kw": ("power_kw",)},
-    "zone": {"temp_degc": ("setpoint_degc",)},
+    "zone": {
+        "temp_degc": (
+            "setpoint_degc",
+            "heat_kw",
+            "heating_setpoint_degc",
+            "cooling_setpoint_degc",
+        ),
+        "heat_kw": ("heating_setpoint_degc", "cooling_setpoint_degc", "temp_degc"),
+    },
 }
 _T = TypeVar("_T")
-_BALANCED = ("load", "pv", "battery", "heat_pump")  # their powers sum to the grid's
+_BALANCED = ("load", "pv", "battery", "heat_pump", "air_unit")  # their powers sum to the grid's
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,9 @@ def _from_neighbours(asset: Asset, quantity: str, site: Site) -> list[str]:
         case "zone", "temp_degc":
             outside = [f"{w}.{q}" for w in weather for q in ("temp_degc", "ghi_w_m2")]
             return [f"{getattr(asset, 'source', '')}.temp_degc", *outside]
+        case "air_unit", "power_kw" if isinstance(asset, AirUnit):
+            served = [f"{z.id}.heat_kw" for z in zones if z.source == asset.id]
+            return [*served, f"{asset.source}.temp_degc"]
         case "heat_pump", "heat_kw" if isinstance(asset, HeatPump):
             return [f"{asset.source}.temp_degc", f"{asset.sink}.temp_degc"]
     return []
