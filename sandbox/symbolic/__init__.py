@@ -1,0 +1,1 @@
+"""One symbolic definition a model: simulated, linearised, estimated and rolled out from it."""
