@@ -37,15 +37,29 @@ class PointMap(Record):
     activate: str | None = None
 
 
+class BoptestPoint(PointMap):
+    """A signal's point, or several that add up to it (the parts of a meter that is not there)."""
+
+    plus: tuple[str, ...] = Field((), description="further points, added before scale and offset")
+
+
 class BoptestSimulator(Record):
     """A BOPTEST test case behind its REST interface (https://ibpsa.github.io/project1-boptest)."""
 
     kind: Literal["boptest"]
-    url: str
-    testcase: str
-    points: dict[str, PointMap] = Field(description="by signal; setpoints name the `_u` input")
+    url: str = Field(pattern=r"^https?://", description="of the server, e.g. http://127.0.0.1:8000")
+    testcase: str = Field(min_length=1)
+    points: dict[str, BoptestPoint] = Field(
+        description="by signal; setpoints name the `_u` input and its `_activate`"
+    )
     warm_up_s: float = Field(604_800.0, ge=0)
     year: int = Field(2026, description="the test case counts seconds from 1 January of no year")
+    time_period: str | None = Field(
+        None, description="a standard scenario, e.g. peak_heat_day: it sets start, warm-up and end"
+    )
+    electricity_price: Literal["constant", "dynamic", "highly_dynamic"] | None = Field(
+        None, description="the price that the test case's own cost KPI counts"
+    )
 
 
 class FmuComponent(Record):

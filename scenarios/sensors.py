@@ -1,5 +1,6 @@
 """What instruments make of the truth when they work, and how they break."""
 
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -117,10 +118,14 @@ class Sensors:
     def measure(
         self, truth: Mapping[str, float], noise: Sequence[float], faults: SensorFaults, now: float
     ) -> None:
-        """Take one sample of every measurement. `noise`: standard normal, one a signal."""
+        """Take one sample of every measurement. `noise`: standard normal, one a signal.
+
+        A truth that is no finite number is a sample that was not to be had.
+        """
         for signal, z in zip(self.signals, noise, strict=True):
             if signal in faults.lost:
                 self.values[signal] = None
             elif signal not in faults.stuck or self.values[signal] is None:
                 offset = faults.offset(signal, now)
-                self.values[signal] = self._instrument(signal, truth[signal], offset, z)
+                sample = self._instrument(signal, truth[signal], offset, z)
+                self.values[signal] = sample if math.isfinite(sample) else None
