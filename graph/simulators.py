@@ -67,6 +67,9 @@ class FmuComponent(Record):
 
     file: str
     parameters: dict[str, float] = Field(default_factory=dict)
+    interface: Literal["co_simulation", "model_exchange"] | None = Field(
+        None, description="co-simulation where the FMU has it, unless said otherwise"
+    )
 
 
 class FmuConnection(Record):
@@ -88,6 +91,9 @@ class FmuSimulator(Record):
     )
     inputs: dict[str, str] = Field(
         default_factory=dict, description="`component.variable` by column of the pack's data/inputs"
+    )
+    scheme: Literal["gauss_seidel", "jacobi"] = Field(
+        "gauss_seidel", description="one after the other with fresh values, or all at once"
     )
     step_s: float = Field(60.0, gt=0)
     tolerance: float | None = Field(None, gt=0, description="adaptive macro step; fixed without it")
