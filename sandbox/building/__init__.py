@@ -1,0 +1,1 @@
+"""The twin of a building with air units, learned from its telemetry."""

@@ -1,0 +1,90 @@
+"""What a fit chose of the building model: node orders, facades, neighbours, daily gains."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graph.errors import InputError
+
+FACADES = ("horizontal", "north", "east", "south", "west")
+NODES = ("air", "mass", "deep")
+DAY_KINDS = ("working_day", "weekend")
+Profile = dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """By zone: number of heat nodes (1 to 3) and facades with windows; pairs that share heat.
+
+    `gains_kw`: by zone, and by kind of day, 24 hourly values of heat that recurs (people, what is
+    not metered); `power_kw`: the same by unit for electric power that recurs. Empty means 0.
+    """
+
+    order: dict[str, int]
+    facades: dict[str, tuple[str, ...]]
+    pairs: tuple[tuple[str, str], ...] = ()
+    gains_kw: dict[str, Profile] = field(default_factory=dict)
+    power_kw: dict[str, Profile] = field(default_factory=dict)
+
+    def nodes(self, zone: str) -> tuple[str, ...]:
+        """State names of a zone, from the air inwards."""
+        return tuple(f"{zone}.{node}" for node in NODES[: self.order[zone]])
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """All states in order."""
+        return tuple(name for zone in self.order for name in self.nodes(zone))
+
+    def neighbours(self, zone: str) -> tuple[tuple[str, str], ...]:
+        """(other zone, parameter of their conductance)."""
+        found = []
+        for a, b in self.pairs:
+            if zone in (a, b):
+                found.append((b if zone == a else a, pair_name(a, b)))
+        return tuple(found)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `TwinParameters.structure`."""
+        return {
+            "order": dict(self.order),
+            "facades": {z: list(f) for z, f in self.facades.items()},
+            "pairs": [list(p) for p in self.pairs],
+            "gains_kw": {z: {k: list(v) for k, v in p.items()} for z, p in self.gains_kw.items()},
+            "power_kw": {u: {k: list(v) for k, v in p.items()} for u, p in self.power_kw.items()},
+        }
+
+
+def pair_name(a: str, b: str) -> str:
+    """The parameter that couples zones a and b."""
+    return f"{a}.ua_{b}_kw_k"
+
+
+def structure_from(document: Mapping[str, Any], zones: tuple[str, ...]) -> Structure:
+    """Read `TwinParameters.structure`. Raises InputError when it is not of a building's zones."""
+
+    def profiles(key: str) -> dict[str, Profile]:
+        table = document.get(key, {})
+        return {a: {k: tuple(float(x) for x in v) for k, v in p.items()} for a, p in table.items()}
+
+    try:
+        found = Structure(
+            order={z: int(document["order"][z]) for z in zones},
+            facades={z: tuple(document["facades"][z]) for z in zones},
+            pairs=tuple((str(a), str(b)) for a, b in document.get("pairs", ())),
+            gains_kw=profiles("gains_kw"),
+            power_kw=profiles("power_kw"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"twin parameters: their structure is not of these zones ({error!r})",
+            "fit the twin again with `pilothouse site fit`",
+        ) from error
+    known = set(zones)
+    orders_ok = all(1 <= n <= len(NODES) for n in found.order.values())
+    facades_ok = all(f in FACADES for names in found.facades.values() for f in names)
+    if not (orders_ok and facades_ok and all(a in known and b in known for a, b in found.pairs)):
+        raise InputError(
+            "twin parameters: unknown order, facade or zone in their structure",
+            "fit the twin again with `pilothouse site fit`",
+        )
+    return found
