@@ -47,7 +47,8 @@ HOLIDAYS = (
 )  # fmt: skip
 
 
-def _member(wheel: Path, name: str) -> str:
+def read_member(wheel: Path, name: str) -> str:
+    """A text file out of a wheel. Raises InputError when it is not there."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             return archive.read(name).decode("utf-8")
@@ -150,10 +151,11 @@ def load() -> NDArray[np.float64]:
     return np.array([scaled[round((t - first) / STEP)] for t in begins])
 
 
-def carbon(rows: str) -> NDArray[np.float64]:
-    """Hourly g CO2 a kWh: the same month, hour and weekday of the 2016/17 series."""
+def carbon(rows: str, ends: Sequence[datetime]) -> NDArray[np.float64]:
+    """g CO2 a kWh in the hours with these END labels: the same month, hour and weekday of the
+    2016/17 series."""
     values = [float(r["carbon_intensity"]) for r in csv.DictReader(io.StringIO(rows))]
-    return np.array([1000.0 * values[_citylearn_row(t - HOUR, len(values))] for t in _steps(HOUR)])
+    return np.array([1000.0 * values[_citylearn_row(t - HOUR, len(values))] for t in ends])
 
 
 def _citylearn_row(begin: datetime, rows: int) -> int:
@@ -185,7 +187,10 @@ def check_tariff(rows: str) -> None:
             )
 
 
-def _write(path: Path, ends: Sequence[datetime], columns: dict[str, NDArray[np.float64]]) -> None:
+def write_series(
+    path: Path, ends: Sequence[datetime], columns: dict[str, NDArray[np.float64]]
+) -> None:
+    """Write Parquet: `time` (END labels, UTC) and the columns; say how large it is."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -202,18 +207,22 @@ def main() -> None:
     parser.add_argument("citylearn_wheel", type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "microgrid" / "data")
     given = parser.parse_args()
-    check_tariff(_member(given.citylearn_wheel, CITYLEARN + "pricing.csv"))
+    check_tariff(read_member(given.citylearn_wheel, CITYLEARN + "pricing.csv"))
     given.out.mkdir(parents=True, exist_ok=True)
-    series = weather(_member(given.energyplus_wheel, EPW))
+    series = weather(read_member(given.energyplus_wheel, EPW))
     digits = {"temp": 2, "wind": 1}
-    _write(
+    write_series(
         given.out / "weather.parquet",
         _steps(STEP),
         {_LABELS[k]: np.round(v, digits.get(k, 0)) for k, v in series.items()},
     )
-    _write(given.out / "load.parquet", _steps(STEP), {"building.power_kw": np.round(load(), 3)})
-    grams = carbon(_member(given.citylearn_wheel, CITYLEARN + "carbon_intensity.csv"))
-    _write(given.out / "carbon.parquet", _steps(HOUR), {"g_per_kwh": np.round(grams, 1)})
+    write_series(
+        given.out / "load.parquet", _steps(STEP), {"building.power_kw": np.round(load(), 3)}
+    )
+    hours = _steps(HOUR)
+    source = read_member(given.citylearn_wheel, CITYLEARN + "carbon_intensity.csv")
+    grams = carbon(source, hours)
+    write_series(given.out / "carbon.parquet", hours, {"g_per_kwh": np.round(grams, 1)})
 
 
 _LABELS = {

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 from graph.clock import Clock, SystemClock
 from graph.errors import InputError, RefusedError
@@ -136,6 +137,15 @@ class LeasedPlant:
     def set_remote_allowed(self, allowed: bool) -> None:
         """The plant's local/remote switch."""
         self._table.set_remote_allowed(allowed)
+
+    def close(self) -> None:
+        """Let go of what stands behind the plant; nothing, for most."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def _set_ignoring(self, names: set[str]) -> None:
         for name, point in self._table.points.items():

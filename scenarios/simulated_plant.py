@@ -167,12 +167,6 @@ class SimulatedPlant(LeasedPlant):
         """End the simulator. A second call does nothing."""
         self.simulator.close()
 
-    def __enter__(self) -> "SimulatedPlant":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
 
 def _whole_seconds(step_s: float) -> int:
     if not (step_s >= 1 and step_s == int(step_s)):
