@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from graph.errors import InputError
-from sandbox.symbolic import numba_kernel
+from sandbox.symbolic import llvm_kernel
+from sandbox.symbolic.llvm_nodes import LANES, library_functions
+from sandbox.symbolic.llvm_source import kernel_source, workspace_doubles
 from sandbox.symbolic.model import SymbolicModel
-from sandbox.symbolic.numba_source import LANES, kernel_source
 from sandbox.symbolic.numpy_kernel import NumpyKernel
 from sandbox.symbolic.program import Program, compile_program
 from sandbox.symbolic.step import (
@@ -53,7 +54,7 @@ class BatchSimulator:
         self.threads = threads
         self.backend: Backend = backend
         if backend == "auto":
-            self.backend = "compiled" if numba_kernel.installed() else "numpy"
+            self.backend = "compiled" if llvm_kernel.installed() else "numpy"
         self._order = list(output_order(model))
 
     @cached_property
@@ -70,14 +71,18 @@ class BatchSimulator:
         """The generated code of the compiled backend."""
         return kernel_source(self.program, STAGES[self.method], self._equations.jumps)
 
+    @cached_property
+    def _workspace(self) -> int:
+        return workspace_doubles(self.program, self._equations.jumps)
+
     def prepare(self) -> "BatchSimulator":
         """Compile now (or load from disk) instead of at the first run."""
         _ = self._compiled if self.backend == "compiled" else self._numpy
         return self
 
     @cached_property
-    def _compiled(self) -> numba_kernel.Kernel:
-        return numba_kernel.compiled(self.source)
+    def _compiled(self) -> llvm_kernel.Kernel:
+        return llvm_kernel.compiled(self.source, library_functions(self.program))
 
     @cached_property
     def _numpy(self) -> NumpyKernel:
@@ -98,15 +103,25 @@ class BatchSimulator:
         if self.backend == "numpy":
             self._numpy.run(start, inputs, constants, h, self.substeps, states, outputs)
         else:
-            kernel = self._compiled
-
-            def work(first: int, last: int) -> None:
-                kernel(start, inputs, constants, h, self.substeps, first, last, states, outputs)
-
-            blocks = -(-futures // LANES)
-            _share(work, blocks, self._workers(blocks, futures * steps * self.substeps))
+            self._run_compiled(start, inputs, constants, states, outputs)
         in_order = self._order == list(range(len(self._order)))
         return states, outputs if in_order else outputs[:, :, self._order]
+
+    def _run_compiled(
+        self, start: Array, inputs: Array, constants: Array, states: Array, outputs: Array
+    ) -> None:
+        kernel, futures, steps = self._compiled, *states.shape[:2]
+        arrays = [a.ctypes.data for a in (start, inputs, constants)]
+        counts = (futures, steps, int(inputs.shape[0] > 1), int(constants.shape[0] > 1))
+        results = (states.ctypes.data, outputs.ctypes.data)
+
+        def work(first: int, last: int) -> None:
+            memory = _aligned(self._workspace)
+            kernel(memory.ctypes.data, *arrays, self.step_s / self.substeps, *counts,
+                   self.substeps, first, last, *results)  # fmt: skip
+
+        blocks = -(-futures // LANES)
+        _share(work, blocks, self._workers(blocks, futures * steps * self.substeps))
 
     def _workers(self, blocks: int, work: int) -> int:
         most = available_cores() if self.threads is None else self.threads
@@ -162,6 +177,13 @@ def _share(work: Callable[[int, int], None], blocks: int, workers: int) -> None:
         thread.join()
     if errors:
         raise errors[0]
+
+
+def _aligned(count: int) -> Array:
+    """Uninitialised numbers that begin at a multiple of 64 bytes, as vector loads want them."""
+    raw = np.empty(count + 8)
+    first = -raw.ctypes.data % 64 // 8
+    return raw[first : first + count]
 
 
 def _array(values: ArrayLike, name: str, ranks: tuple[int, ...], width: int, shape: str) -> Array:

@@ -5,7 +5,8 @@ padded to whole CHUNK-wide rows, so that a future meets the same vector code wha
 it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,6 @@ from sandbox.symbolic.step import Stages
 Array = NDArray[np.float64]
 CHUNK = 1024
 PAD = 16
-
-
-def _sign(a: Array, out: Array) -> None:
-    np.sign(a, out=out)
 
 
 def _compared(compare: Any) -> Callable[..., None]:
@@ -51,16 +48,35 @@ UFUNCS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """Calls (function, slots read, slot written) and the slots that hold the rows afterwards."""
+
+    calls: list[tuple[Callable[..., Any], tuple[int, ...], int]]
+    rows: list[int]
+
+
 class NumpyKernel:
-    """`run` with the compiled kernel's signature, over chunks in place of blocks."""
+    """`run` with the compiled kernel's meaning, over chunks in place of blocks.
+
+    Memory is one slot a node for what lasts (constants, inputs, held operations) and a pool of
+    slots, reused as soon as a value was read for the last time, for the rest.
+    """
 
     def __init__(self, program: Program, stages: Stages, jumps: bool) -> None:
         self.program, self.stages, self.jumps = program, stages, jumps
-        self.once = self._operations(program.held(0), 0)
-        self.hold = self._operations(program.held(1), 1)
+        self.pool = 0
+        once, hold = program.held(0), program.held(1)
+        self.lasting = {k for k, n in enumerate(program.nodes) if n.op in (*LEVELS, "constant")}
+        self.lasting |= {*once, *hold}
+        self.once, self.hold = self._piece(once, 0), self._piece(hold, 1)
         self.slope, self.jump, self.read = (
-            self._operations(program.pieces[name], 2) for name in ("slope", "jumped", "read")
+            self._piece(program.pieces[name], 2) for name in ("slope", "jumped", "read")
         )
+        self.inputs = {
+            name: [(k, n.index) for k, n in enumerate(program.nodes) if n.op == name]
+            for name in LEVELS
+        }
 
     def run(self, x0: Array, u: Array, p: Array, h: float, substeps: int,
             states: Array, outputs: Array) -> None:  # fmt: skip
@@ -75,63 +91,78 @@ class NumpyKernel:
     def _chunk(self, x0: Array, u: Array, p: Array, h: float, substeps: int,
                states: Array, outputs: Array) -> None:  # fmt: skip
         futures, width = x0.shape[0], -(-x0.shape[0] // PAD) * PAD
-        values = self._memory(p, width)
-        self._evaluate(self.once, values)
-        size, means = x0.shape[1], outputs.shape[2] - len(self.program.pieces["read"])
-        x = _padded(x0.T, width)
+        memory = self._memory(p, width)
+        self._evaluate(self.once, memory, width)
+        x, means = _padded(x0.T, width), outputs.shape[2] - len(self.read.rows)
         for k in range(states.shape[1]):
-            self._put("u", _padded(u[:, k].T, width), values)
-            self._evaluate(self.hold, values)
+            self._put("u", _padded(u[:, k].T, width), memory)
+            self._evaluate(self.hold, memory, width)
             total = np.zeros((means, width))
             for _ in range(substeps):
-                slope = self._mean_slope(x, h, values)
-                x = x + h * slope[:size]
-                total += slope[size:]
+                slope = self._mean_slope(x, h, memory)
+                x = x + h * slope[: x.shape[0]]
+                total += slope[x.shape[0] :]
                 if self.jumps:
-                    self._put("x", x, values)
-                    self._evaluate(self.jump, values)
-                    x = self._rows("jumped", values)
-            self._put("x", x, values)
-            self._evaluate(self.read, values)
+                    self._put("x", x, memory)
+                    x = self._evaluate(self.jump, memory, width)
+            self._put("x", x, memory)
             states[:, k] = x.T[:futures]
             outputs[:, k, :means] = total.T[:futures] / substeps
-            outputs[:, k, means:] = self._rows("read", values).T[:futures]
+            outputs[:, k, means:] = self._evaluate(self.read, memory, width).T[:futures]
 
-    def _mean_slope(self, x: Array, h: float, values: list[Array]) -> Array:
+    def _mean_slope(self, x: Array, h: float, memory: list[Any]) -> Array:
         total: Array | None = None
         slope, point = np.empty(0), x
         for node, weight in zip(self.stages.nodes, self.stages.weights, strict=True):
             if total is not None:
                 point = x + (node * h) * slope[: x.shape[0]]
-            self._put("x", point, values)
-            self._evaluate(self.slope, values)
-            slope = self._rows("slope", values)
+            self._put("x", point, memory)
+            slope = self._evaluate(self.slope, memory, x.shape[1])
             total = weight * slope if total is None else total + weight * slope
         assert total is not None
         return total
 
-    def _operations(self, rows: Any, level: int) -> list[tuple[Any, int, tuple[int, ...]]]:
-        nodes, plain = self.program.nodes, (*LEVELS, "constant")
-        chosen = [k for k in self.program.needed(tuple(rows), level) if nodes[k].op not in plain]
-        return [(UFUNCS[nodes[k].op], k, nodes[k].args) for k in chosen]
+    def _piece(self, rows: Sequence[int], level: int) -> _Piece:
+        """Plan the evaluation of `rows`: which function writes which slot, reading which."""
+        nodes, size = self.program.nodes, len(self.program.nodes)
+        order = [k for k in self.program.needed(tuple(rows), level) if nodes[k].args]
+        last = {a: i for i, k in enumerate(order) for a in nodes[k].args}
+        last.update(dict.fromkeys(rows, len(order)))
+        slots = {k: k for k in self.lasting}
+        free: list[int] = []
+        calls = []
+        for i, k in enumerate(order):
+            read = tuple(slots[a] for a in nodes[k].args)
+            if k not in slots:
+                if not free:
+                    free, self.pool = [size + self.pool], self.pool + 1
+                slots[k] = free.pop()
+            calls.append((UFUNCS[nodes[k].op], read, slots[k]))
+            free += [slots[a] for a in set(nodes[k].args) - self.lasting if last[a] == i]
+        return _Piece(calls, [slots[k] for k in rows])
 
-    def _memory(self, p: Array, width: int) -> list[Array]:
-        values = [np.full(width, node.value) for node in self.program.nodes]
-        self._put("p", _padded(p.T, width), values)
-        return values
+    def _memory(self, p: Array, width: int) -> list[Any]:
+        memory: list[Any] = [None] * (len(self.program.nodes) + self.pool)
+        for k in self.lasting:
+            node = self.program.nodes[k]
+            memory[k] = node.value if node.op == "constant" else np.empty(width)
+        for k in range(len(self.program.nodes), len(memory)):
+            memory[k] = np.empty(width)
+        self._put("p", _padded(p.T, width), memory)
+        return memory
 
-    def _put(self, name: str, rows: Array, values: list[Array]) -> None:
-        for k, node in enumerate(self.program.nodes):
-            if node.op == name:
-                values[k] = rows[node.index]
+    def _put(self, name: str, rows: Array, memory: list[Any]) -> None:
+        for k, index in self.inputs[name]:
+            memory[k] = rows[index]
 
-    def _rows(self, piece: str, values: list[Array]) -> Array:
-        rows = self.program.pieces[piece]
-        return np.stack([values[k] for k in rows]) if rows else np.empty((0, len(values[0])))
-
-    def _evaluate(self, operations: Any, values: list[Array]) -> None:
-        for ufunc, k, arguments in operations:
-            ufunc(*(values[a] for a in arguments), out=values[k])
+    def _evaluate(self, piece: _Piece, memory: list[Any], width: int) -> Array:
+        """Evaluate a piece; returns its rows (n, width)."""
+        for function, read, written in piece.calls:
+            function(*[memory[a] for a in read], out=memory[written])
+        rows = np.empty((len(piece.rows), width))
+        for i, slot in enumerate(piece.rows):
+            rows[i] = memory[slot]
+        return rows
 
 
 def _padded(rows: Array, width: int) -> Array:

@@ -5,7 +5,8 @@ node k is one operation on earlier nodes. Equal operations are one node. Each no
 
     0 parameters only: once a roll-out    1 with inputs: once a step    2 with states: every stage
 
-so a quotient of two parameters costs nothing in the inner loop, however it is written.
+so a quotient of two parameters costs nothing in the inner loop, however it is written. For the same
+reason a division by something held is a multiplication by its held reciprocal.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from sandbox.symbolic.casadi_sx import Expr, SymbolicFunction, casadi
 from sandbox.symbolic.step import StepEquations
 
 LEVELS = {"p": 0, "u": 1, "x": 2}
+MAX_PRODUCT = 16  # the largest power that is multiplied out
 PIECES = ("slope", "jumped", "read")
 
 
@@ -73,42 +75,78 @@ def compile_program(equations: StepEquations) -> Program:
     """The operations of one substep. Raises InputError on one that batches cannot evaluate."""
     ca, e = casadi(), equations
     function = ca.Function("substep", [e.x, e.u, ca.vertcat(e.p, e.h)], [e.slope, e.jumped, e.read])
-    nodes: list[Node] = []
-    known: dict[Node, int] = {}
-    slots: dict[int, int] = {}
+    nodes, slots, names = _Nodes(), dict[int, int](), _names()
     pieces = {piece: [0] * function.nnz_out(i) for i, piece in enumerate(PIECES)}
-    names = _names()
     for k in range(function.n_instructions()):
         op = names[function.instruction_id(k)]
         if op == "output":
             piece, row = function.instruction_output(k)
             pieces[PIECES[piece]][row] = slots[function.instruction_input(k)[0]]
-            continue
-        node = _node(function, k, op, nodes, slots)
-        if node not in known:
-            known[node] = len(nodes)
-            nodes.append(node)
-        slots[function.instruction_output(k)[0]] = known[node]
+        else:
+            slots[function.instruction_output(k)[0]] = _read(function, k, op, nodes, slots)
     sizes = {"x": _size(e.x), "u": _size(e.u), "p": _size(e.p) + 1}
-    return Program(tuple(nodes), {p: tuple(rows) for p, rows in pieces.items()}, sizes)
+    return Program(tuple(nodes.all), {p: tuple(rows) for p, rows in pieces.items()}, sizes)
 
 
-def _node(
-    function: SymbolicFunction, k: int, op: str, nodes: list[Node], slots: dict[int, int]
-) -> Node:
+def _read(
+    function: SymbolicFunction, k: int, op: str, nodes: "_Nodes", slots: dict[int, int]
+) -> int:
     if op == "const":
-        return Node("constant", value=float(function.instruction_constant(k)))
+        return nodes.constant(float(function.instruction_constant(k)))
     if op == "input":
         which, index = function.instruction_input(k)
         name = "xup"[which]
-        return Node(name, index=index, level=LEVELS[name])
+        return nodes.add(Node(name, index=index, level=LEVELS[name]))
     if op not in OPERATIONS:
         raise InputError(
             f"batches cannot evaluate the operation {op!r}",
             "write the model with arithmetic, min, max, where and elementary functions",
         )
-    args = tuple(slots[a] for a in function.instruction_input(k)[: OPERATIONS[op]])
-    return Node(op, args, level=max(nodes[a].level for a in args))
+    args = [slots[a] for a in function.instruction_input(k)[: OPERATIONS[op]]]
+    return nodes.operation(op, args)
+
+
+class _Nodes:
+    """The list as it grows; equal nodes are entered once."""
+
+    def __init__(self) -> None:
+        self.all: list[Node] = []
+        self.known: dict[Node, int] = {}
+
+    def add(self, node: Node) -> int:
+        if node not in self.known:
+            self.known[node] = len(self.all)
+            self.all.append(node)
+        return self.known[node]
+
+    def constant(self, value: float) -> int:
+        return self.add(Node("constant", value=value))
+
+    def operation(self, op: str, args: list[int]) -> int:
+        """One operation, or what does the same faster to within a rounding."""
+        a, b = args[0], args[-1]
+        if op == "div" and self.all[b].level < max(self.all[a].level, 1):
+            return self.operation("mul", [a, self._reciprocal(b)])
+        if op in ("pow", "constpow") and self.all[b].op == "constant":
+            exponent = self.all[b].value
+            if exponent.is_integer() and 2 <= exponent <= MAX_PRODUCT:
+                return self._power(a, int(exponent))
+        return self.add(Node(op, tuple(args), level=max(self.all[k].level for k in args)))
+
+    def _reciprocal(self, k: int) -> int:
+        """1 / k, evaluated as seldom as k is."""
+        node = self.all[k]
+        if node.op == "constant" and node.value != 0.0:
+            return self.constant(1.0 / node.value)
+        return self.operation("inv", [k])
+
+    def _power(self, k: int, exponent: int) -> int:
+        """k to a small integer by repeated squaring."""
+        if exponent == 1:
+            return k
+        root = self._power(k, exponent // 2)
+        square = self.operation("sq", [root])
+        return self.operation("mul", [square, k]) if exponent % 2 else square
 
 
 def _size(expression: Expr) -> int:

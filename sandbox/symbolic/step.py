@@ -73,8 +73,10 @@ def step_equations(model: SymbolicModel, method: Method = "rk4") -> StepEquation
         slope = _rosenbrock(written.x, written.flow, mean, h)
     else:
         slope = ca.vertcat(written.flow, mean)
-    dense = (ca.densify(ca.cse(e)) for e in (slope, written.jumped, read))
-    return StepEquations(written.x, written.u, written.p, h, *dense, jumps=written.jumps)
+    slope, jumped, read = (ca.densify(ca.cse(e)) for e in (slope, written.jumped, read))
+    return StepEquations(
+        written.x, written.u, written.p, h, slope, jumped, read, written.jumps
+    )  # fmt: skip
 
 
 def _rosenbrock(x: Expr, flow: Expr, mean: Expr, h: Expr) -> Expr:
@@ -116,8 +118,7 @@ def step_function(
     x0, u, p = (ca.MX.sym(n, s.shape[0]) for n, s in (("x", e.x), ("u", e.u), ("p", e.p)))
     size, x, total = x0.shape[0], x0, ca.MX.zeros(e.slope.shape[0] - x0.shape[0])
     for _ in range(substeps):
-        point, summed = x, 0.0
-        k = None
+        point, summed, k = x, ca.MX.zeros(e.slope.shape[0]), None
         for node, weight in zip(STAGES[method].nodes, STAGES[method].weights, strict=True):
             if k is not None:
                 point = x + node * h * k[:size]
