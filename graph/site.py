@@ -56,6 +56,10 @@ class BaselineLaw(Record):
     tank_off_above_degc: float | None = None
     heat_pump_power_kw: float | None = Field(None, gt=0)
     battery: Literal["self_consumption", "idle"] = "self_consumption"
+    points: dict[str, tuple[StartSchedule, ...]] = Field(
+        default_factory=dict,
+        description="by setpoint: what the plant's own law sets any other setpoint to",
+    )
     source: str = Field("", description="where these settings were read")
 
     @property

@@ -49,6 +49,16 @@ def _check_baseline(site: Site) -> None:
                 ("baseline",),
                 "say what the plant's own controllers do",
             )
+    setpoints = [s.id for s in site.setpoints]
+    for name, rules in law.points.items():
+        if name not in setpoints:
+            _unknown("the baseline law sets unknown setpoint", name, setpoints, "baseline",
+                     "points", name)  # fmt: skip
+        if not rules:
+            raise MisplacedError(
+                f"the baseline law of {name} has no value", ("baseline", "points", name),
+                'for a constant: [{at: "00:00", value: 3.0}]',
+            )  # fmt: skip
 
 
 def _check_plant(site: Site) -> None:

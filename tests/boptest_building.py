@@ -3,8 +3,8 @@
 Written for itself, unlike any twin: water between machine and rooms, effectiveness-NTU coils with a
 fan that slows down, a heating curve, a compressor that cycles below a quarter of its speed, COP as
 a share of Carnot's, infiltration by wind and chimney effect, walls of two layers in the sun.
-Everything is in SI as in a test case: K, W, s. Explicit Euler at 15 s; the fastest part (the compressor,
-40 s) is well above that.
+Everything is in SI as in a test case: K, W, s. Explicit Euler at 15 s; the fastest part (the
+compressor, 40 s) is well above that.
 """
 
 import math

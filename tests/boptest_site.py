@@ -20,7 +20,7 @@ def _setpoint(name: str, low: float, high: float) -> dict[str, Any]:
 
 def zone_signals(zone: str) -> list[dict[str, Any]]:
     return [
-        _signal(f"{zone}.temp_degc", "degC", 5, 45, critical=True, stale_after_s=900),
+        _signal(f"{zone}.temp_degc", "degC", 5, 45, critical=True, stale_after_s=1800),
         _signal(f"{zone}.heat_kw", "kW", -8, 12),
         _setpoint(f"{zone}.heating_setpoint_degc", 15, 24),
         _setpoint(f"{zone}.cooling_setpoint_degc", 20, 30),
@@ -106,7 +106,7 @@ def document(url: str) -> dict[str, Any]:
         "plant": {
             "adapter": "simulated",
             "has_watchdog": True,
-            "cycle_s": 300,
+            "cycle_s": 900,
             "simulator": {
                 "kind": "boptest",
                 "url": url,
