@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from graph.clock import Clock
 from graph.errors import InputError
 from sandbox.fmi.adaptive import StepSize, advance, require_adaptive
+from sandbox.fmi.hosted import FmuError
 from sandbox.fmi.limits import FmuLimits
-from sandbox.fmi.master import FmuMaster, PackedState, Scheme
+from sandbox.fmi.master import CoupledState, FmuMaster, PackedState, Scheme
 from sandbox.fmi.system import FmuSystem
 
 Array = NDArray[np.float64]
@@ -53,6 +54,17 @@ class Recording:
         for column in (self.times, *self.inputs.values(), *self.outputs.values()):
             total.update(np.ascontiguousarray(column, dtype="<f8").tobytes())
         return f"sha256:{total.hexdigest()}"
+
+
+@dataclass(frozen=True)
+class RunPoint:
+    """A kept point of one run, valid in its processes only."""
+
+    state: CoupledState
+    steps: int
+    macro_steps: int
+    next_s: float | None
+    means: Mapping[str, float]
 
 
 @dataclass
@@ -105,6 +117,7 @@ class FmuRun:
         self.initial_inputs = dict(inputs or {})
         self.history: list[dict[str, float]] = []
         self.macro_steps = 0
+        self._failure: FmuError | None = None
         self._size = StepSize()
         self.master = FmuMaster(
             system, scheme=scheme, start_s=start_s, inputs=inputs, limits=limits
@@ -137,18 +150,25 @@ class FmuRun:
             InputError: an unknown input.
             FmuError: an FMU failed; the run is over.
         """
+        if self._failure is not None:  # some FMUs have stepped and some have not
+            raise self._failure
         self.master.hold(inputs)
-        end_s = self.start_s + (len(self.history) + 1) * self.step_s
-        if self.tolerance is None:
-            self.master.step_to(end_s)
-            parts = [(self.step_s, dict(self.master.values))]
-        else:
-            parts = advance(self.master, end_s, self.tolerance, self._size)
+        try:
+            parts = self._macro_steps(self.start_s + (len(self.history) + 1) * self.step_s)
+        except FmuError as error:
+            self._failure = error
+            raise
         self.history.append(dict(inputs))
         self.macro_steps += len(parts)
         total = math.fsum(length for length, _ in parts)
         self.means = {n: math.fsum(w * v[n] for w, v in parts) / total for n in self.master.values}
         return dict(self.master.values)
+
+    def _macro_steps(self, end_s: float) -> list[tuple[float, dict[str, float]]]:
+        if self.tolerance is not None:
+            return advance(self.master, end_s, self.tolerance, self._size)
+        self.master.step_to(end_s)
+        return [(self.step_s, dict(self.master.values))]
 
     # --- branches -----------------------------------------------------------------------------
 
@@ -191,16 +211,26 @@ class FmuRun:
                 return record(other, inputs, steps), how
             finally:
                 other.close()
-        state, size = self.master.snapshot(), self._size.next_s
-        kept = len(self.history), self.macro_steps, dict(self.means)
+        here = self.keep()
         try:
             return record(self, inputs, steps), "snapshot"
         finally:
-            self.master.restore(state)
-            self.master.release(state)
-            self._size.next_s = size
-            del self.history[kept[0] :]
-            _, self.macro_steps, self.means = kept
+            self.return_to(here)
+            self.master.release(here.state)
+
+    def keep(self) -> "RunPoint":
+        """This point, to return to. Raises InputError where an FMU keeps no snapshots."""
+        return RunPoint(
+            self.master.snapshot(), len(self.history), self.macro_steps, self._size.next_s,
+            dict(self.means),
+        )  # fmt: skip
+
+    def return_to(self, point: "RunPoint") -> None:
+        """Back to a kept point of this run; what came after it is forgotten."""
+        self.master.restore(point.state)
+        del self.history[point.steps :]
+        self.macro_steps, self.means = point.macro_steps, dict(point.means)
+        self._size, self._failure = StepSize(point.next_s), None
 
     def _fresh(self) -> "FmuRun":
         return FmuRun(
