@@ -8,7 +8,6 @@
   forecasts would have been worth to this planner, not the optimum of the plant.
 """
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,12 +22,11 @@ from agents.telemetry_feed import TelemetryFeed
 from api.assemble import load_context
 from api.local_gate import DirectReader
 from api.plant_log import PlantLog, log_kpis, log_prices, row_before
-from graph.errors import InputError
 from graph.intent import Intent
 from graph.kpis import comfort_by_zone, kpi_table
 from graph.plan import Plan
 from graph.plant import LeasedSetpoint
-from graph.sitepack import SitePack
+from graph.sitepack import SitePack, load_site
 from graph.snapshot import Forecast
 from planner.dispatch import plan_dispatch
 from planner.dispatch_options import SolveOptions
@@ -49,12 +47,10 @@ class DayResult:
 
 
 def emulated(pack: SitePack, start: datetime, seed: int) -> Any:
-    """The site's emulated plant in this process. Its watchdog needs no wall time here."""
-    module = pack.site.plant.emulator
-    if module is None or not module.startswith("scenarios."):
-        raise InputError(f"site {pack.site.id} has no emulated plant of this installation")
-    plant = importlib.import_module(f"{module}.plant").EmulatedPlant
-    return plant(pack.site, pack.folder / "data", start, seed, watchdog_s=float("inf"))
+    """The site's plant in this process. Its watchdog needs no wall time here."""
+    from scenarios.plants import build_plant
+
+    return build_plant(pack, start, seed)
 
 
 def minute_log(plant: Any) -> PlantLog:
@@ -78,7 +74,7 @@ def day_comfort(pack: SitePack, log: PlantLog, start: datetime, end: datetime) -
 
 def baseline_day(folder: Path, start: datetime, hours: float, seed: int) -> DayResult:
     """The plant left to its own law."""
-    pack, _ = load_context(folder)
+    pack = load_site(folder)
     plant = emulated(pack, start, seed)
     plant.advance(hours * 3600)
     log = minute_log(plant)
