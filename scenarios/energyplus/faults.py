@@ -23,7 +23,8 @@ class EnergyPlusFault:
 
     kind, what `at` names and what `size` means:
     - thermostat_offset: a zone asset; K. The thermostat reads that much too warm (negative: too
-      cold), so the room is kept as much too cold. A sensor fault: FaultModel:ThermostatOffset.
+      cold), so the room is kept as much too cold. A sensor fault: FaultModel:ThermostatOffset. The
+      site's room temperature is the thermostat's own reading, so it shows nothing.
     - open_window: a zone asset; m3/s of outdoor air. A process fault: ZoneInfiltration.
     - degraded_heat_pump: a unit asset; share from 0 to below 1 by which capacity and COP of its
       heat pump fall. A process fault: the capacity and energy-input curves of its DX coils.

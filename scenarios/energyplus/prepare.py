@@ -8,7 +8,8 @@ What is changed, and why:
 - with `design_days: weather`, location, design days, ground and mains water of the weather file's
   place: the equipment is sized for where it stands;
 - fuel-fired heating coils become electric resistance of the same capacity: a site has one meter;
-- all zones follow one thermostat schedule: the occupied-standby variants of some zones go.
+- all zones and units follow one schedule: the occupied-standby variants of some zones (setpoints
+  relaxed, ventilation off in hours of vacancy) go. What happens in these rooms stays as it is.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from graph.errors import InputError
 from scenarios.energyplus.epw import DesignConditions, Place
 from scenarios.energyplus.idf import Idf, IdfObject
 
-STANDBY = "_w_SB"
+STANDBY = "_w_SB"  # ends the names of the schedules of occupied standby
+CONTROLLED = ("thermostatsetpoint:", "airloophvac:", "fan:", "availabilitymanager:", "controller:")
 REPORTS = ("output:", "outputcontrol:", "meter:")
 
 
@@ -120,8 +122,9 @@ def _electrify(idf: Idf) -> None:
 
 
 def _one_schedule(idf: Idf) -> None:
-    for item in idf.of("ThermostatSetpoint:DualSetpoint"):
-        item.fields = [f.removesuffix(STANDBY) for f in item.fields]
+    for item in idf.objects:
+        if item.kind.lower().startswith(CONTROLLED):
+            item.fields = [f.removesuffix(STANDBY) for f in item.fields]
 
 
 def thermostat_schedules(idf: Idf, zone: str) -> tuple[str, str]:

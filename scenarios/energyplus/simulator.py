@@ -121,7 +121,7 @@ class EnergyPlusPlant:
     def _step_of(self, fault: EnergyPlusFault) -> int:
         if fault.since is None:
             return 0
-        return max(math.ceil((as_utc(fault.since) - self._time).total_seconds() / self.step_s), 0)
+        return max(math.ceil((as_utc(fault.since) - self.begin).total_seconds() / self.step_s), 0)
 
     @property
     def time(self) -> datetime:
@@ -148,7 +148,16 @@ class EnergyPlusPlant:
         values = self._plan.values(answer["values"])
         weather = self.what.site.of_kind("weather")[0].id
         values[f"{weather}.ghi_w_m2"] = horizontal_w_m2(*answer["sun"])
+        self._misread(values)
         return values
+
+    def _misread(self, values: dict[str, float]) -> None:
+        """The engine reports true temperatures and the setpoints that a wrong thermostat acts on;
+        the site sees what that thermostat reads and was set to."""
+        for fault in self.what.faults:
+            if fault.kind == "thermostat_offset" and self._steps > self._step_of(fault):
+                for quantity in ("temp", "heating_setpoint", "cooling_setpoint"):
+                    values[f"{fault.at}.{quantity}_degc"] += fault.size
 
     def _commands(self, commands: Mapping[str, float]) -> list[list[float | None]]:
         known = {p for z in self._plan.zones for p in (z.heating, z.cooling)}
