@@ -76,7 +76,7 @@ class FmuInterface:
     can_snapshot: bool = False
     can_serialise: bool = False
     variable_step: bool = True
-    needs_completed_step: bool = True
+    needs_completed_step: bool = False
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ class _Reader:
                 can_snapshot and element.get(f"canSerialize{self.state_word}") in TRUE,
                 element.get("canHandleVariableCommunicationStepSize") in TRUE
                 or kind == "model_exchange",
-                self.needs_completed_step(element),
+                kind == "model_exchange" and self.needs_completed_step(element),
             )
         return found
 
