@@ -8,6 +8,7 @@ zone `temp_degc` and setpoint `setpoint_degc` · weather `temp_degc`, `ghi_w_m2`
 A building with air units expects, besides grid, pv, load, battery and weather: air_unit
 `power_kw` · zone `temp_degc`, `heat_kw` (delivered by its unit; cooling negative), setpoints
 `heating_setpoint_degc`, `cooling_setpoint_degc`.
+`equipment` carries whatever signals its pack declares.
 """
 
 from typing import Annotated, Literal
@@ -111,6 +112,12 @@ class Weather(_Asset):
     longitude_deg: float | None = Field(None, ge=-180, le=180, description="east positive")
 
 
+class Equipment(_Asset):
+    """A tank, a pump, a reactor: anything else whose equations are the twin's (kind `ode`)."""
+
+    kind: Literal["equipment"]
+
+
 Asset = Annotated[
     GridConnection
     | Photovoltaics
@@ -120,6 +127,7 @@ Asset = Annotated[
     | BufferTank
     | AirUnit
     | Zone
-    | Weather,
+    | Weather
+    | Equipment,
     Field(discriminator="kind"),
 ]

@@ -104,6 +104,9 @@ class ProcessSimulator(Record):
 
     kind: Literal["process"]
     model: Literal["quadruple_tank", "cstr"]
+    parameters: dict[str, float] = Field(
+        default_factory=dict, description="other values than the published ones, by the model's name"
+    )
     noise: float = Field(0.0, ge=0, description="standard deviation of the sensors, share of range")
 
 
