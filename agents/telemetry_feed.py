@@ -7,20 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.plant import PlantReader
+from graph.resampling import binned, is_state, step_index
 from graph.signals import Quality, Reading
 from graph.site import Site
 from graph.telemetry import Frame
 
 # Six weeks: what forecasts and hindcasts look back on. Older rows are dropped from memory.
 KEEP_S = 45 * 86_400
-STATE_SUFFIXES = ("temp_degc", "soc_pct")
-
-
-def is_state(site: Site, signal: str) -> bool:
-    """Whether a row holds the value at the end of the step (stocks) and not the mean (flows)."""
-    weather = {a.id for a in site.of_kind("weather")}
-    asset, quantity = signal.split(".", 1)
-    return quantity in STATE_SUFFIXES and asset not in weather
 
 
 def resample(
@@ -42,17 +35,9 @@ def resample(
 def _bin(
     series: Sequence[Reading], start: datetime, step_s: int, rows: int, *, last: bool
 ) -> NDArray[np.float64]:
-    out = np.full(rows, np.nan)
-    if not series:
-        return out
-    offsets = np.array([(r.time - start).total_seconds() for r in series])
-    values = np.array([r.value for r in series], dtype=float)
-    index = np.ceil(offsets / step_s - 1e-9).astype(int) - 1  # the interval is (t - step, t]
-    for k in range(rows):
-        inside = values[index == k]
-        if inside.size:
-            out[k] = inside[-1] if last else inside.mean()
-    return out
+    offsets = np.array([(r.time - start).total_seconds() for r in series], dtype=float)
+    values = [r.value for r in series]
+    return binned(step_index(offsets, 0.0, step_s), values, rows, last=last)
 
 
 class TelemetryFeed:

@@ -31,7 +31,7 @@ COMMANDS = {
     "verify": ("api.commands.verify:verify", "Check a signed bundle offline."),
     "replay": ("api.commands.replay:replay", "Run a decision again from its bundle."),
     "what-if": ("api.commands.what_if:what_if", "Ask the twin what would happen."),
-    "site": ("api.commands.site:site", "Site packs: new, validate, fit."),
+    "site": ("api.commands.site:site", "Site packs: new, import, validate, fit."),
     "plugin": (
         "api.commands.plugin:plugin",
         "WASM plugins: new, build, test, sign, install, list.",

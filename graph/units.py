@@ -25,6 +25,7 @@ def _registry() -> Any:
     return pint.UnitRegistry(autoconvert_offset_to_baseunit=True, cache_folder=None)
 
 
+@cache
 def canonical_unit(name: str) -> str:
     """The registry's name for `name`. Raises InputError for a unit nobody knows."""
     text = ALIASES.get(name.strip().lower(), name.strip())

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from api.cli import emit
+from api.commands.site_import import import_telemetry
+from api.commands.site_record import record_telemetry
 
 FOLDER = click.argument("folder", type=click.Path(path_type=Path))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -15,6 +17,10 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON d
 @click.group()
 def site() -> None:
     """Site packs: a folder that declares a plant (twin-as-code)."""
+
+
+site.add_command(import_telemetry)
+site.add_command(record_telemetry)
 
 
 @site.command()
