@@ -13,7 +13,7 @@ from graph.plant import Readings
 from graph.record import grid
 from graph.signals import Owner, PointState, Reading
 from graph.site import Site
-from graph.snapshot import Forecast, History, HoldConstraint, PriceSeries, Snapshot
+from graph.snapshot import Forecast, History, HoldConstraint, PriceSeries, Snapshot, StateEstimate
 from graph.tariff import prices
 from graph.telemetry import Frame
 from planner.forecast import make_forecasts
@@ -79,10 +79,22 @@ def build_snapshot(
         last_change={p: t for p, (_, t) in starts.items() if t is not None},
         prices=price_series(context, frame, as_of, horizon_steps),
         forecasts=forecasts or make_forecasts(site, frame, as_of, horizon_steps),
-        estimate=estimate(context.twin, history, image),
+        estimate=present_estimate(context.twin, history, image),
         history=history,
         incumbent=dict(incumbent or {}),
     )
+
+
+def present_estimate(twin: Twin, history: History, image: Readings) -> StateEstimate:
+    """The state, and the twin's own errors of the last hours: what futures begin from."""
+    found = estimate(twin, history, image)
+    if not twin.parameters.report.get("model_errors"):
+        return found
+    errors = {
+        name: tuple(round(float(v), 4) + 0.0 if np.isfinite(v) else None for v in values)
+        for name, values in twin.recent_errors(history).items()
+    }
+    return found.model_copy(update={"model_errors": errors})
 
 
 def holds(points: Mapping[str, PointState]) -> tuple[HoldConstraint, ...]:

@@ -55,6 +55,10 @@ class StateEstimate(Record):
         description="recent one-step innovations by signal, oldest first, in the signal's unit",
     )
     residual_std: dict[str, float] = Field(default_factory=dict)
+    model_errors: dict[str, tuple[float | None, ...]] = Field(
+        default_factory=dict,
+        description="the twin's errors of the last hours by name, newest last: where futures begin",
+    )
 
 
 class History(Record):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from graph.errors import InputError
 from graph.site import Site
+from graph.snapshot import History
 from sandbox.faults import Fault
 from sandbox.hub_inputs import prepare_inputs
 from sandbox.hub_layout import hub_layout
@@ -70,6 +71,12 @@ class HubTwin:
         from sandbox.validation import direct_residuals
 
         return direct_residuals(self, columns)
+
+    def recent_errors(self, history: History) -> dict[str, Array]:
+        """See `Twin.recent_errors`: heat that no model explains."""
+        from sandbox.hub_errors import recent_errors
+
+        return recent_errors(self, history)
 
     # Accessors for planners -----------------------------------------------------------------
 
@@ -172,7 +179,8 @@ class HubTwin:
 
         Args:
             x0: initial states (F, S) in the order of `state_names`.
-            w: disturbances by signal, each (N,) or (F, N).
+            w: disturbances by signal, each (N,) or (F, N); heat that no model explains may be
+                among them, `<zone>.unexplained_kw` and `<tank>.unexplained_kw`.
             schedules: commands by point, (n,) or (F, n) with n <= N; where a schedule is absent,
                 has ended or is NaN, the plant's local law acts.
             start: begin of the first step.

@@ -3,14 +3,18 @@
 1. Hold back the last week; fit on the rest.
 2. Battery and heat pump by regression, rooms and tank together from multi-step errors.
 3. Predict the held-back week and compare with persistence and the day before.
-4. A twin that does not beat persistence is written with `fit_for_control: false` and its reasons.
+4. Keep the twin's own errors for futures to draw from: each third of the training days, replayed by
+   a twin that was fitted without it (`model_errors`).
+5. A twin that does not beat persistence is written with `fit_for_control: false` and its reasons.
 
 `python -m sandbox.fit SITE_FOLDER` prints the table and writes the site's twin file.
 """
 
 import sys
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +30,9 @@ from sandbox.fit_data import FitData, frame_digest, prepare
 from sandbox.fit_parts import Part, fit_auxiliary, fit_battery, fit_cop
 from sandbox.fit_report import fit_table
 from sandbox.fit_thermal import WARM_UP_H, Windows, fit_thermal
+from sandbox.hub_errors import model_errors
 from sandbox.hub_layout import hub_layout
+from sandbox.model_errors import ModelErrors, join, to_report
 from sandbox.parameters import (
     TwinParameters,
     covariance_rows,
@@ -38,6 +44,8 @@ from sandbox.validation import coverage, innovations, skill_table, verdict
 
 Array = NDArray[np.float64]
 DAY_H = 24.0
+PARTS = 3  # of the training days, each predicted by a twin fitted without it
+REFIT_EVALUATIONS = 12  # a refit begins where the fit ended
 LEAST_WINDOWS = 24  # fewer than a week of half-days say little about a building
 
 
@@ -78,9 +86,46 @@ def fit(site: Site, frame: Frame, options: FitOptions | None = None) -> TwinPara
     ]
     known = _assemble(guess, parts)
     windows = _windows(data, first, split, options)
-    parts.append(fit_thermal(HubTwin(site, known), data, windows, options.evaluations))
-    fitted = _assemble(guess, parts)
-    return _with_report(HubTwin(site, fitted), frame, data, split, parts, options, windows)
+    thermal = fit_thermal(HubTwin(site, known), data, windows, options.evaluations)
+    fitted = _assemble(guess, [*parts, thermal])
+    begin = (frame.start - timedelta(seconds=frame.step_s)).astimezone(site.zone_info)
+    refits = _without_each_part(site, known, data, windows, thermal)
+    errors = join(
+        model_errors(HubTwin(site, _assemble(guess, [*parts, other])), data, begin, *rows)
+        for rows, other in refits
+    )
+    work = _Work(frame, data, split, [*parts, thermal], options, windows, begin, errors)
+    return _with_report(HubTwin(site, fitted), work)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the report of a fit is made of."""
+
+    frame: Frame
+    data: FitData
+    split: int
+    parts: list[Part]
+    options: FitOptions
+    windows: Windows
+    begin: datetime
+    errors: ModelErrors
+
+
+def _without_each_part(
+    site: Site, known: TwinParameters, data: FitData, windows: Windows, thermal: Part
+) -> Iterator[tuple[tuple[int, int], Part]]:
+    """Rooms and tank fitted once more without each part of the training days, and that part's rows.
+
+    A twin's errors on days that it was fitted to are smaller than on others; those of futures must
+    not be.
+    """
+    edges = np.linspace(int(windows.rows[0]), int(windows.rows[-1]) + windows.length, PARTS + 1)
+    for low, high in pairwise(edges.astype(int).tolist()):
+        outside = (windows.rows + windows.length < low) | (windows.rows >= high)
+        rest = replace(windows, rows=windows.rows[outside])
+        twin = HubTwin(site, known)
+        yield (low, high), fit_thermal(twin, data, rest, REFIT_EVALUATIONS, near=thermal)
 
 
 def _windows(data: FitData, first: int, last: int, options: FitOptions) -> Windows:
@@ -111,18 +156,12 @@ def _assemble(guess: dict[str, float], parts: list[Part]) -> TwinParameters:
     )
 
 
-def _with_report(
-    twin: HubTwin,
-    frame: Frame,
-    data: FitData,
-    split: int,
-    parts: list[Part],
-    options: FitOptions,
-    windows: Windows,
-) -> TwinParameters:
+def _with_report(twin: HubTwin, work: _Work) -> TwinParameters:
+    frame, data, split, options = work.frame, work.data, work.split, work.options
     table = skill_table(twin, data, split)
     good, reasons = verdict(table)
     noise = innovations(twin, data, frame, slice(int(WARM_UP_H / data.step_h), split))
+    begin, errors = work.begin, work.errors
     step = timedelta(seconds=frame.step_s)
     return twin.parameters.model_copy(
         update={
@@ -138,9 +177,11 @@ def _with_report(
                 "fit_for_control": good,
                 "reasons": list(reasons),
                 "skill": table,
-                "coverage_90": coverage(twin, data, split),
-                "windows": len(windows.rows),
-                "part_rmse": {"+".join(p.names[:1]): p.rmse for p in parts},
+                "coverage_90": coverage(twin, data, split, begin, errors),
+                "coverage_90_parameters": coverage(twin, data, split, begin, None),
+                "model_errors": to_report(errors),
+                "windows": len(work.windows.rows),
+                "part_rmse": {"+".join(p.names[:1]): p.rmse for p in work.parts},
                 **noise,
             },
             "hyperparameters": {
@@ -156,7 +197,10 @@ def _with_report(
 def code_digest() -> str:
     """sha256 over the source of the modules that make a fit what it is."""
     folder = Path(__file__).parent
-    names = ("fit", "fit_data", "fit_parts", "fit_thermal", "hub_step", "thermal", "validation")
+    names = (
+        "fit", "fit_data", "fit_parts", "fit_thermal", "hub_errors", "hub_step", "model_errors",
+        "thermal", "validation",
+    )  # fmt: skip
     return digest_bytes(b"".join((folder / f"{n}.py").read_bytes() for n in names))
 
 

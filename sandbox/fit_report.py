@@ -16,12 +16,17 @@ def fit_table(parameters: TwinParameters) -> str:
         shown = f"× or ÷ {np.exp(spread):.3f}" if space == "log" else f"± {spread:.3g}"
         lines.append(f"{name:28s} {value:10.4g}   {shown}")
     word = "fit for control" if parameters.fit_for_control else "NOT fit for control"
+    report = parameters.report
     reasons = "; ".join(parameters.report.get("reasons", []))
     skill = _skill_table(parameters.report.get("skill", []))
-    shares = parameters.report.get("coverage_90", {})
-    covered = ", ".join(f"{signal} {share:.0%}" for signal, share in shares.items())
-    said = f"held-back samples inside the 90 % band of the parameters alone: {covered}"
-    return "\n".join([*lines, "", skill, said, f"{word}: {reasons}"])
+    said = [
+        f"held-back samples inside the 90 % band {of}: "
+        + ", ".join(f"{signal} {share:.0%}" for signal, share in report.get(key, {}).items())
+        for key, of in (
+            ("coverage_90", "of sampled futures"), ("coverage_90_parameters", "of parameters alone")
+        )
+    ]  # fmt: skip
+    return "\n".join([*lines, "", skill, *said, f"{word}: {reasons}"])
 
 
 def _skill_table(table: list[dict[str, Any]]) -> str:

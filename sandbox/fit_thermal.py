@@ -4,7 +4,7 @@ Nobody meters the heat of a single emitter, so the rooms and the tank that feeds
 one: windows of hours are simulated from measured states with metered heat into the tank and the
 room setpoints that were in force; the residuals are the errors of room and tank temperatures.
 
-1. The unmeasured mass temperatures follow from the measured air by their own equation, a
+1. The unmeasured mass temperatures follow from the measured air and sun by their own equation, a
    first-order filter, run over the whole record for each parameter set.
 2. Residuals over all windows, scaled per signal, robust loss (soft L1).
 3. A weak prior (factor two around textbook values) keeps what the data cannot tell.
@@ -53,14 +53,17 @@ def thermal_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(n for n in names if not n.startswith(("hp.", "battery.", "grid.")))
 
 
-def mass_temperature(air: Array, step_h: float, tau_h: float) -> Array:
-    """The mass that follows `air` (rows,) with time constant tau_h; same shape, no NaN."""
+def mass_temperature(air: Array, step_h: float, tau_h: float, extra: Array | float = 0.0) -> Array:
+    """The mass that follows `air` (rows,) with time constant tau_h; same shape, no NaN.
+
+    extra: K by which the mass is drawn above the air (rows,), a mean over each row's step.
+    """
     from scipy.signal import lfilter
 
     index = np.arange(len(air))
     good = np.isfinite(air)
     filled = np.interp(index, index[good], air[good])
-    middle = np.concatenate([filled[:1], (filled[1:] + filled[:-1]) / 2.0])
+    middle = np.concatenate([filled[:1], (filled[1:] + filled[:-1]) / 2.0]) + extra
     share = -np.expm1(-step_h / tau_h)
     out, _ = lfilter([share], [1.0, share - 1.0], middle, zi=[(1.0 - share) * filled[0]])
     return np.asarray(out)
@@ -69,10 +72,14 @@ def mass_temperature(air: Array, step_h: float, tau_h: float) -> Array:
 def initial_states(data: FitData, parameters: dict[str, float], rows: NDArray[np.int64]) -> Array:
     """States (len(rows), S) at the end of `rows`: measured, and filtered for the masses."""
     columns = []
+    sun = np.nan_to_num(data.inputs[data.layout.ghi_signal]) / 1000.0
     for zone, signal in zip(data.layout.zones, data.layout.zone_signals, strict=True):
-        tau = parameters[f"{zone.id}.c_mass_kwh_k"] / parameters[f"{zone.id}.ua_mass_kw_k"]
+        inner = parameters[f"{zone.id}.ua_mass_kw_k"]
+        tau = parameters[f"{zone.id}.c_mass_kwh_k"] / inner
+        # Sun on the mass acts as if the air were warmer by what the exchange must carry away.
+        extra = parameters[f"{zone.id}.aperture_mass_m2"] * sun / inner
         air = data.measured[signal]
-        columns += [air[rows], mass_temperature(air, data.step_h, tau)[rows]]
+        columns += [air[rows], mass_temperature(air, data.step_h, tau, extra)[rows]]
     columns += [data.measured[data.layout.tank_signal][rows]]
     columns += [data.measured[data.layout.soc_signal][rows]]
     return np.stack(columns, axis=1)
@@ -91,15 +98,21 @@ def window_inputs(data: FitData, windows: Windows) -> tuple[dict[str, Array], di
     return w, u
 
 
-def fit_thermal(twin: HubTwin, data: FitData, windows: Windows, max_nfev: int = 40) -> Part:
-    """Fit rooms and tank of `twin` (whose battery and heat pump are known) to the windows."""
+def fit_thermal(
+    twin: HubTwin, data: FitData, windows: Windows, max_nfev: int = 40, near: Part | None = None
+) -> Part:
+    """Fit rooms and tank of `twin` (whose battery and heat pump are known) to the windows.
+
+    near: an earlier fit to begin from; the prior stays around the values of `twin`.
+    """
     from scipy.optimize import least_squares
 
     problem = _Problem(twin, data, windows)
     start, std = problem.start, problem.prior_std
+    first = start if near is None else to_space(near.values, spaces_of(near.names))
     found = least_squares(
         problem.residuals,
-        start,
+        np.clip(first, start - 0.999 * REACH * std, start + 0.999 * REACH * std),
         jac=problem.jacobian,
         bounds=(start - REACH * std, start + REACH * std),
         loss="soft_l1",

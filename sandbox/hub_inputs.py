@@ -30,11 +30,17 @@ class HubInputs:
     battery_set: Array
     faults: FaultSignals
     imposed: dict[str, Array]
+    unexplained: dict[str, Array]
 
-    def bias(self, signal: str, k: int) -> float:
-        """Bias of a sensor in step k."""
-        series = self.faults.bias.get(signal)
-        return 0.0 if series is None else float(series[k])
+    def shown(self, kept: dict[str, Array], signal: str, value: Array, k: int) -> Array:
+        """What a sensor shows of `value` (F,) in step k; `kept` is what it showed before."""
+        bias = self.faults.bias.get(signal)
+        seen = value if bias is None else value + bias[k]
+        stuck = self.faults.stuck.get(signal)
+        if stuck is not None:
+            seen = np.where(stuck[k], kept.get(signal, seen), seen)
+            kept[signal] = seen
+        return seen
 
 
 def prepare_inputs(
@@ -64,6 +70,11 @@ def prepare_inputs(
         battery_set=commands[layout.battery_point],
         faults=fault_signals(layout.sensors, tuple(faults), steps),
         imposed={k: _series(k, v, steps, futures) for k, v in imposed.items()},
+        unexplained={
+            s: _series(name, w[name], steps, futures)
+            for s, name in layout.heat_errors.items()
+            if name in w
+        },
     )
 
 

@@ -95,6 +95,14 @@ class HubLayout:
         return {**zones, self.tank_signal: f"{self.tank.id}.temp", self.soc_signal: self.soc_signal}
 
     @property
+    def heat_errors(self) -> dict[str, str]:
+        """Heat that no model explains, by the temperature that it moves."""
+        zones = {
+            s: f"{z.id}.unexplained_kw" for s, z in zip(self.zone_signals, self.zones, strict=True)
+        }
+        return {**zones, self.tank_signal: f"{self.tank.id}.unexplained_kw"}
+
+    @property
     def main_signals(self) -> tuple[str, ...]:
         """What charts show."""
         unit, battery = self.heat_pump.id, self.battery.id

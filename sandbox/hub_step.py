@@ -57,6 +57,7 @@ class HubRun:
     held_s: Array
     traces: dict[str, Array]
     states: dict[str, Array]
+    kept: dict[str, Array] = field(default_factory=dict)  # what stuck sensors show
 
 
 @dataclass
@@ -82,7 +83,7 @@ def run(model: HubModel, inputs: HubInputs, x: Array, on: Bools, held_s: Array) 
         for _ in range(model.substeps):
             emitted = _rooms(model, inputs, state, forcing[k], k)
             power, heat = _heat_pump(model, inputs, state, k)
-            loss = _tank(model, state, heat, emitted)
+            loss = _tank(model, inputs, state, heat, emitted, k)
             battery, drained = _battery(model, inputs, state, power, k)
             means.hp += power
             means.heat += heat
@@ -107,6 +108,8 @@ def _forcing(model: HubModel, inputs: HubInputs) -> Array:
             + model.p[f"{zone.id}.aperture_m2"] / 1000.0 * inputs.ghi
             + model.p[f"{zone.id}.gain_per_load"] * inputs.load
         )
+        latent = inputs.unexplained.get(model.layout.zone_signals[i])
+        gain = gain if latent is None else gain + latent
         into_mass = model.p[f"{zone.id}.aperture_mass_m2"] / 1000.0 * inputs.ghi
         total = total + model.B[None, :, 2 * i, :] * gain[:, None, :]
         total = total + model.B[None, :, 2 * i + 1, :] * into_mass[:, None, :]
@@ -123,7 +126,7 @@ def _rooms(model: HubModel, inputs: HubInputs, state: HubRun, forcing: Array, k:
     air = rooms[0::2]
     error = np.empty_like(air)
     for i, signal in enumerate(model.layout.zone_signals):
-        error[i] = inputs.zone_set[i][k] - (air[i] + inputs.bias(signal, k))
+        error[i] = inputs.zone_set[i][k] - inputs.shown(state.kept, signal, air[i], k)
     wanted = contract(model.B_air_inverse, air + share * error - free[0::2])
     for i, zone in enumerate(zones):
         most = model.p[f"{zone.id}.ua_emit_kw_k"] * (tank - air[i])
@@ -156,7 +159,7 @@ def _heat_pump(model: HubModel, inputs: HubInputs, state: HubRun, k: int) -> tup
 
 def _commanded_power(model: HubModel, inputs: HubInputs, state: HubRun, k: int) -> Array:
     unit, law = model.layout.heat_pump, model.layout.site.baseline.tank_hysteresis
-    shown = state.x[-2] + inputs.bias(model.layout.tank_signal, k)
+    shown = inputs.shown(state.kept, model.layout.tank_signal, state.x[-2], k)
     threshold = np.where(state.on, law.off_above_degc, law.on_below_degc)
     command = inputs.hp_set[k]
     remote = ~np.isnan(command)
@@ -172,11 +175,15 @@ def _commanded_power(model: HubModel, inputs: HubInputs, state: HubRun, k: int) 
     )
 
 
-def _tank(model: HubModel, state: HubRun, heat: Array, emitted: Array) -> Array:
+def _tank(
+    model: HubModel, inputs: HubInputs, state: HubRun, heat: Array, emitted: Array, k: int
+) -> Array:
     """Advance the tank; returns its loss (F,) in kW."""
     tank = state.x[-2]
     loss = model.p["tank.loss_kw_k"] * (tank - model.p["tank.ambient_degc"])
     net = heat - loss
+    latent = inputs.unexplained.get(model.layout.tank_signal)
+    net = net if latent is None else net + latent[k]
     for flow in emitted:
         net = net - flow
     state.x[-2] = tank + net * (model.substep_s / 3600.0) / model.p["tank.c_kwh_k"]
@@ -242,11 +249,11 @@ class _Recorder:
         row: dict[str, Array | float] = {s: v[k] for s, v in inputs.disturbances.items()}
         for i, zone in enumerate(layout.zones):
             signal = layout.zone_signals[i]
-            row[signal] = state.x[2 * i] + inputs.bias(signal, k)
+            row[signal] = inputs.shown(state.kept, signal, state.x[2 * i], k)
             row[layout.zone_points[i]] = inputs.zone_set[i][k]
             row[f"{zone.id}.heat_kw"] = means.emitted[i] / n
-        row[layout.tank_signal] = state.x[-2] + inputs.bias(layout.tank_signal, k)
-        row[layout.soc_signal] = state.x[-1] + inputs.bias(layout.soc_signal, k)
+        row[layout.tank_signal] = inputs.shown(state.kept, layout.tank_signal, state.x[-2], k)
+        row[layout.soc_signal] = inputs.shown(state.kept, layout.soc_signal, state.x[-1], k)
         row[layout.battery_point] = _shown(inputs.battery_set[k], flow)
         row[layout.heat_pump_point] = _shown(inputs.hp_set[k], hp)
         row[f"{battery}.power_kw"], row[f"{unit}.power_kw"] = flow, hp

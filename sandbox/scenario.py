@@ -1,6 +1,7 @@
 """A snapshot played forward: the plant's present state, a plan's commands, people's holds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from graph.snapshot import Snapshot
 from sandbox.checks import running_signal
 from sandbox.faults import Fault
 from sandbox.futures import Futures
+from sandbox.model_errors import TEMPERATURE
 from sandbox.twin import Rollout, Twin
 
 Array = NDArray[np.float64]
@@ -113,13 +115,26 @@ def _simulate(
     faults: Sequence[Fault] = (),
 ) -> Rollout:
     on, held = heat_pump_state(twin, snapshot)
-    return twin.simulate(
+    rollout = twin.simulate(
         futures.x0,
         futures.w,
         commands,
         snapshot.as_of,
         on,
         futures.parameters,
-        faults,
+        (*futures.faults, *faults),
         hp_held_s=held,
     )
+    return replace(rollout, traces=with_output_errors(rollout.traces, futures.output_errors))
+
+
+def with_output_errors(
+    traces: Mapping[str, Array], errors: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Traces with the errors of temperatures that act on nothing else added."""
+    changed = dict(traces)
+    for name, error in errors.items():
+        if name.endswith(TEMPERATURE):
+            signal = f"{name.removesuffix(TEMPERATURE)}.temp_degc"
+            changed[signal] = changed[signal] + error
+    return changed

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from graph.errors import InputError
 from graph.site import Site
+from graph.snapshot import History
 from sandbox.faults import Fault
 from sandbox.parameters import TwinParameters
 
@@ -146,6 +147,13 @@ class Twin(Protocol):
 
     def direct_residuals(self, columns: Mapping[str, Array]) -> dict[str, Array]:
         """Residuals that need no state, by signal, (rows,): balances, following of commands."""
+        ...
+
+    def recent_errors(self, history: History) -> dict[str, Array]:
+        """The model's own errors in the last hours, (hours,) by name, newest last, NaN unknown.
+
+        Names as in `report["model_errors"]` (`sandbox.model_errors`); {} where nothing is known.
+        """
         ...
 
 

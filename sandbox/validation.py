@@ -6,6 +6,8 @@ part of what is tried. Persistence holds the value at the start; seasonal naive 
 the same time a day before (the nearest one that is known at the start).
 """
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,13 @@ from graph.telemetry import Frame
 from sandbox.energy_hub import HubTwin
 from sandbox.fit_data import FitData
 from sandbox.fit_thermal import ANY_TIME, Windows, initial_states, window_inputs, window_series
+from sandbox.model_errors import HEAT, ModelErrors, draw
+from sandbox.scenario import with_output_errors
 
 Array = NDArray[np.float64]
 HORIZONS_H = (1.0, 6.0, 24.0)
 STRIDE_H = 1.0
-COVERAGE_STRIDE_H = 6.0
+COVERAGE_STRIDE_H = 3.0
 COVERAGE_DRAWS = 60
 # The least error that a sensor's resolution lets anybody claim: below it nobody is better.
 RESOLUTION = {"degc": 0.1, "pct": 0.5}
@@ -53,8 +57,14 @@ def skill_table(twin: HubTwin, data: FitData, split: int) -> list[dict[str, Any]
     return table
 
 
-def predict(twin: HubTwin, data: FitData, windows: Windows, with_heat: bool) -> dict[str, Array]:
-    """Traces (W, length) of all windows with measured powers (and metered heat) imposed."""
+def predict(
+    twin: HubTwin, data: FitData, windows: Windows, with_heat: bool,
+    errors: Mapping[str, Array] | None = None,
+) -> dict[str, Array]:  # fmt: skip
+    """Traces (W, length) of all windows with measured powers (and metered heat) imposed.
+
+    errors: unexplained heat by name, (W, length).
+    """
     layout = data.layout
     w, u = window_inputs(data, windows)
     unit, battery = layout.heat_pump.id, layout.battery.id
@@ -63,25 +73,34 @@ def predict(twin: HubTwin, data: FitData, windows: Windows, with_heat: bool) -> 
     imposed = {s: window_series(data.inputs[s], windows) for s in given}
     values = dict(zip(twin.parameters.names, twin.parameters.values, strict=True))
     x0 = initial_states(data, values, windows.rows)
-    return twin.simulate(x0, w, u, ANY_TIME, imposed=imposed).traces
+    heat = {s: v for s, v in (errors or {}).items() if s.endswith(HEAT)}
+    return twin.simulate(x0, w | heat, u, ANY_TIME, imposed=imposed).traces
 
 
-def coverage(twin: HubTwin, data: FitData, split: int, seed: int = 0) -> dict[str, float]:
-    """Share of held-back samples inside the 90 % band that parameter draws alone span, by signal.
+def coverage(
+    twin: HubTwin, data: FitData, split: int, begin: datetime, errors: ModelErrors | None,
+    seed: int = 0,
+) -> dict[str, float]:  # fmt: skip
+    """Share of held-back samples inside the 90 % band that draws span, by signal.
 
-    Below 0.9 the twin errs in ways its parameters cannot say: structure and unmeasured heat. A
-    band of sampled futures is then too narrow by as much, apart from what forecasts add.
+    Draws differ by parameters and, where given, by days of the twin's own errors from before the
+    held-back days. Without `errors` the band is that of the parameters alone, and its shortfall
+    says in how much the twin errs by structure and unmeasured heat. `begin`: begin of row 0 in the
+    site's zone.
     """
     layout = data.layout
     length = int(max(HORIZONS_H) / data.step_h)
     rows = data.starts(split, data.rows, length, int(COVERAGE_STRIDE_H / data.step_h))
     windows = Windows(rows, length)
     generator = np.random.default_rng(np.random.SeedSequence(seed))
+    paths = _window_errors(data, begin, errors, windows, generator)
     drawn = []
-    for _ in range(COVERAGE_DRAWS):
+    for k in range(COVERAGE_DRAWS):
         values = tuple(float(v) for v in twin.parameters.sample(generator))
         other = twin.with_parameters(twin.parameters.model_copy(update={"values": values}))
-        drawn.append(predict(other, data, windows, with_heat=False))
+        mine = {s: v[k] for s, v in paths.items()}
+        traces = predict(other, data, windows, with_heat=False, errors=mine)
+        drawn.append(with_output_errors(traces, mine))
     found = {}
     for signal in (*layout.zone_signals, layout.tank_signal):
         low, high = np.quantile([d[signal] for d in drawn], (0.05, 0.95), axis=0)
@@ -90,6 +109,21 @@ def coverage(twin: HubTwin, data: FitData, split: int, seed: int = 0) -> dict[st
         inside = (actual >= low - RESOLUTION["degc"]) & (actual <= high + RESOLUTION["degc"])
         found[signal] = float(inside[known].mean())
     return found
+
+
+def _window_errors(
+    data: FitData, begin: datetime, errors: ModelErrors | None, windows: Windows,
+    generator: np.random.Generator,
+) -> dict[str, Array]:  # fmt: skip
+    """Error paths by name, (draws, W, length); {} without errors."""
+    if errors is None or not errors.days:
+        return {}
+    found = []
+    for row in windows.rows:
+        start = begin + timedelta(seconds=data.step_s * (int(row) + 1))
+        uniform = generator.random(COVERAGE_DRAWS)
+        found.append(draw(errors, uniform, start, data.step_s, windows.length))
+    return {s: np.stack([f[s] for f in found], axis=1) for s in found[0]}
 
 
 def rmse(error: Array) -> float:
