@@ -9,8 +9,10 @@ Source: Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, sect
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from graph.errors import InputError
+from sandbox.fmi.description import FmuInterface
 from sandbox.fmi.hosted import FmuError
-from sandbox.fmi.master import CoupledState, FmuMaster
+from sandbox.fmi.master import CoupledState, FmuMaster, require_snapshots
 
 SAFETY, SHRINK, GROW = 0.9, 0.2, 5.0  # Hairer's usual bounds on the change of a step
 SMALLEST = 1e-6  # of the whole step; below it the outputs jump, and halving will not end
@@ -24,12 +26,10 @@ class StepSize:
     next_s: float | None = None
 
 
-def require_adaptive(master: FmuMaster) -> None:
+def require_adaptive(interfaces: Mapping[str, FmuInterface]) -> None:
     """Raises InputError that names the FMUs which cannot be stepped adaptively."""
-    from graph.errors import InputError
-
-    master.require_snapshots("an adaptive macro step")
-    fixed = [n for n, p in master.processes.items() if not p.interface.variable_step]
+    require_snapshots(interfaces, "an adaptive macro step")
+    fixed = [n for n, interface in interfaces.items() if not interface.variable_step]
     if fixed:
         raise InputError(
             f"an adaptive macro step varies, and these FMUs want it fixed: {', '.join(fixed)}",

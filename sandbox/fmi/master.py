@@ -14,6 +14,7 @@ from typing import Literal
 
 from graph.errors import InputError
 from sandbox.fmi.coupling import split_name
+from sandbox.fmi.description import FmuInterface
 from sandbox.fmi.fmu_units import Affine
 from sandbox.fmi.hosted import FmuError
 from sandbox.fmi.limits import FmuLimits
@@ -23,6 +24,7 @@ from sandbox.fmi.system import FmuSystem
 Scheme = Literal["gauss_seidel", "jacobi"]
 SETTLED = 1e-12  # relative change of initial outputs that counts as none
 MAX_PASSES = 200
+HUGE = 1e30  # an initial value of this size runs away
 
 
 @dataclass(frozen=True)
@@ -104,19 +106,21 @@ class FmuMaster:
 
     def _initialise(self) -> None:
         """Pass outputs on until nothing changes: exact without loops, a fixed point with them."""
-        for attempt in range(MAX_PASSES):
+        passes, settled = 0, False
+        while not settled:
             before = dict(self.values)
             for name in self.plan.order:
                 self._processes[name].write(self._inputs_of(name))
                 self._take(name, self._processes[name].read(self._outputs[name]))
-            if attempt and all(_close(before[n], v) for n, v in self.values.items()):
-                break
-        else:
-            loops = "; ".join(self.plan.loops) or "no algebraic loop is declared"
-            raise InputError(
-                f"the initial values do not settle within {MAX_PASSES} passes",
-                f"give the FMUs other start values; loops: {loops}",
-            )
+            settled = passes > 0 and all(_close(before[n], v) for n, v in self.values.items())
+            passes += 1
+            runs_away = any(abs(v) > HUGE for v in self.values.values())
+            if not settled and (runs_away or passes == MAX_PASSES):
+                loops = "; ".join(self.plan.loops) or "no algebraic loop is declared"
+                raise InputError(
+                    f"the initial values do not settle within {passes} passes",
+                    f"give the FMUs other start values; loops: {loops}",
+                )
         for name in self.plan.order:
             self._processes[name].finish_start()
             self._take(name, self._processes[name].read(self._outputs[name]))
@@ -194,18 +198,9 @@ class FmuMaster:
         """The FMUs by component."""
         return self._processes
 
-    def require_snapshots(self, why: str) -> None:
-        """Raises InputError that names the components which cannot keep their state."""
-        unable = [n for n, p in self._processes.items() if not p.interface.can_snapshot]
-        if unable:
-            raise InputError(
-                f"{why} needs snapshots, and these FMUs keep none: {', '.join(unable)}",
-                "their modelDescription.xml lacks canGetAndSetFMUstate",
-            )
-
     def snapshot(self) -> CoupledState:
         """Keep this communication point. Raises InputError where a component cannot."""
-        self.require_snapshots("this")
+        require_snapshots({n: p.interface for n, p in self._processes.items()}, "this")
         handles = {n: p.snapshot() for n, p in self._processes.items()}
         return CoupledState(self.time_s, dict(self.values), dict(self._held), handles)
 
@@ -244,6 +239,16 @@ class FmuMaster:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def require_snapshots(interfaces: Mapping[str, FmuInterface], why: str) -> None:
+    """Raises InputError that names the components which cannot keep their state."""
+    unable = [n for n, interface in interfaces.items() if not interface.can_snapshot]
+    if unable:
+        raise InputError(
+            f"{why} needs snapshots, and these FMUs keep none: {', '.join(unable)}",
+            "their modelDescription.xml lacks canGetAndSetFMUstate",
+        )
 
 
 def _close(a: float, b: float) -> bool:

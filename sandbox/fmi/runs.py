@@ -119,15 +119,11 @@ class FmuRun:
         self.macro_steps = 0
         self._failure: FmuError | None = None
         self._size = StepSize()
+        if tolerance is not None:
+            require_adaptive(system.interfaces(limits))
         self.master = FmuMaster(
             system, scheme=scheme, start_s=start_s, inputs=inputs, limits=limits
         )
-        if tolerance is not None:
-            try:
-                require_adaptive(self.master)
-            except InputError:
-                self.close()
-                raise
         self.means: dict[str, float] = dict(self.master.values)
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 from graph.simulators import FmuSimulator
 from graph.sitepack import inner_path
 from sandbox.fmi.coupling import CouplingPlan, plan_coupling, split_name
-from sandbox.fmi.description import FmuDescription, InterfaceKind
+from sandbox.fmi.description import FmuDescription, FmuInterface, InterfaceKind
 from sandbox.fmi.limits import FmuLimits
 from sandbox.fmi.process import describe_fmu
 
@@ -36,6 +36,11 @@ class FmuSystem:
     def descriptions(self, limits: FmuLimits | None = None) -> dict[str, FmuDescription]:
         """What each FMU says of itself; no code of theirs runs. Raises InputError."""
         return {name: describe_fmu(part.file, limits) for name, part in self.parts.items()}
+
+    def interfaces(self, limits: FmuLimits | None = None) -> dict[str, FmuInterface]:
+        """The interface that each FMU is run through. Raises InputError."""
+        descriptions = self.descriptions(limits)
+        return {n: descriptions[n].interface(p.interface) for n, p in self.parts.items()}
 
     def plan(self, descriptions: Mapping[str, FmuDescription]) -> CouplingPlan:
         """Order and checks of the connections; every watched name exists. Raises InputError."""
