@@ -42,6 +42,20 @@ def constant(value: float) -> Expr:
     return casadi().SX(value)
 
 
+def free_symbols(a: Expr) -> list[Expr]:
+    """The symbols that an expression rests on."""
+    ca = casadi()
+    return list(ca.symvar(ca.SX(a)))
+
+
+def substituted(a: Expr, values: Sequence[tuple[Expr, Expr]]) -> Expr:
+    """The expression with (symbol, replacement) carried out."""
+    ca = casadi()
+    if not values:
+        return a
+    return ca.substitute(ca.SX(a), *(ca.vertcat(*column) for column in zip(*values, strict=True)))
+
+
 def column(values: Sequence[Expr]) -> Expr:
     """The expressions as one dense column; (0, 1) for none."""
     ca = casadi()

@@ -1,0 +1,1 @@
+"""Behavioural models with units, published equations and parameters that can be fitted."""
