@@ -109,8 +109,8 @@ def test_a_connection_converts_units_and_refuses_what_measures_something_else():
 
 def test_a_temperature_is_no_difference_of_temperatures():
     def block(attributes: str, unit: str, relative: bool = False):
-        model = Model("GAIN", (Variable("u", "input", 0.0, unit), Variable("y", "output", None, unit)),
-                      units={unit: attributes})  # fmt: skip
+        ends = Variable("u", "input", 0.0, unit), Variable("y", "output", None, unit)
+        model = Model("GAIN", ends, units={unit: attributes})
         text = description2(model, "CoSimulation", "m", FLAGS)
         word = f'unit="{unit}"'
         text = text.replace(word, f'{word} relativeQuantity="true"') if relative else text
@@ -172,7 +172,7 @@ def test_coupled_tanks_converge_to_the_monolithic_solution_with_order_one(fmi, f
 
 
 @compiled
-def test_adaptive_macro_steps_follow_the_tolerance_and_beat_fixed_ones_where_things_slow_down(
+def test_adaptive_macro_steps_follow_the_tolerance_and_grow_where_things_slow_down(
     folder,
 ):
     """A transient of a minute and then hours of calm: small steps first, long ones after."""

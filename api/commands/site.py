@@ -55,6 +55,7 @@ def validate(folder: Path, live: bool, as_json: bool) -> None:
         },
         _twin_check(pack.folder / pack.site.twin.parameters),
         _policy_check(pack.policies),
+        *_fmu_checks(pack.site, pack.folder),
     ]
     if live:
         from api.live_check import check_live
@@ -66,6 +67,12 @@ def validate(folder: Path, live: bool, as_json: bool) -> None:
          "\n".join(lines))  # fmt: skip
     if not ok:
         raise SystemExit(1)
+
+
+def _fmu_checks(site: Any, folder: Path) -> list[dict[str, Any]]:
+    from sandbox.fmi.check import check_fmus
+
+    return check_fmus(site, folder)
 
 
 def _policy_check(policies: Mapping[str, str]) -> dict[str, Any]:
