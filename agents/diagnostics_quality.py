@@ -10,6 +10,7 @@ from graph.site import Site
 from graph.snapshot import Snapshot
 
 MISSING_SHARE = 0.2  # of the last hours' samples; the estimator bridges fewer without harm
+AT_SETPOINT_K, MOVING_KW = 0.1, 0.001
 LEAST_GAP_S = 60.0  # over less, a sensor's noise looks like a fast change
 
 Problem = tuple[str, Evidence]
@@ -123,12 +124,28 @@ def _stuck(spec: SignalSpec, reading: Reading | None, snapshot: Snapshot) -> Pro
         if sample is None or sample != reading.value:
             break
         unchanged_s += snapshot.history.step_s
-    if unchanged_s < spec.stuck_after_s:
+    if unchanged_s < spec.stuck_after_s or _held(spec, reading.value, snapshot, unchanged_s):
         return None
     return (
         f"{spec.id} is stuck at one value",
         Evidence(what="unchanged for", value=unchanged_s, limit=spec.stuck_after_s, unit="s"),
     )
+
+
+def _held(spec: SignalSpec, value: float | None, snapshot: Snapshot, unchanged_s: float) -> bool:
+    """Whether a control loop may hold the room there: it is at a setpoint and its heat moves."""
+    signals, rows = snapshot.history.signals, int(unchanged_s // snapshot.history.step_s)
+    if value is None or not spec.id.endswith(".temp_degc") or not rows:
+        return False
+    heat = [h for h in signals.get(f"{spec.asset}.heat_kw", ())[-rows:] if h is not None]
+    near = any(
+        s is not None and abs(s - value) <= AT_SETPOINT_K
+        for name, values in signals.items()
+        if name.startswith(f"{spec.asset}.") and name.endswith("setpoint_degc")
+        for s in values[-rows:]
+    )
+    moves = [abs(b - a) > MOVING_KW for a, b in pairwise(heat)]
+    return near and sum(moves) * 2 > len(moves)
 
 
 def _gaps(spec: SignalSpec, _: Reading | None, snapshot: Snapshot) -> Problem | None:

@@ -139,8 +139,8 @@ def _check_values(site: Site, table: Table, findings: Findings) -> None:
         check_range(table, spec, findings)
         if spec.role is Role.SETPOINT:
             continue
-        check_spikes(table, spec, findings)
         check_stuck(table, spec, findings)
+        check_spikes(table, spec, findings)
 
 
 def _sun(site: Site, table: Table, grid: Grid, findings: Findings) -> Table:

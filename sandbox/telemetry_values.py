@@ -16,7 +16,9 @@ LONGEST_SPIKE = 3  # samples
 LONGEST_DROP = 16  # samples of one value; longer ones are judged as stuck
 RETURN_SHARE = 0.3  # of the jump: the sensor is back when it comes so close to where it was
 STUCK_S = 4 * 3600.0  # for signals that declare nothing else
-STUCK_RUNS = 3.0  # times as long as the third longest run of one value
+STUCK_RUNS = 4.0  # times as long as the third longest run of one value
+AT_SETPOINT_K = 0.1
+MOVING_KW = 0.001  # a step: a loop that works never gives the same heat twice
 FREEZING_UNITS = ("degC",)  # what always moves a little; a battery or a power may stand for days
 
 
@@ -126,12 +128,30 @@ def check_stuck(table: Table, spec: SignalSpec, findings: Findings) -> None:
     limit = spec.stuck_after_s or max(STUCK_S, STUCK_RUNS * _third(np.asarray(lasted)))
     for run in np.flatnonzero((lasted >= limit) & (ends > begins)):
         rows = good[begins[run] + 1 : ends[run] + 1]
+        if _held(table, spec, rows):
+            continue
         findings.defect(
             "stuck", table, rows,
             f"{values[rows[0]]:g} {spec.unit} without a change for {lasted[run] / 3600:.1f} h",
             "left out, but for the first value", signal=spec.id, next_step="check the sensor",
         )  # fmt: skip
         findings.set_missing("stuck", table, rows, spec.id)
+
+
+def _held(table: Table, spec: SignalSpec, rows: Rows) -> bool:
+    """Whether a control loop may hold the value: it stands at its setpoint, and its heat moves."""
+    value = table.columns[spec.id][rows[0]]
+    heat = table.columns.get(f"{spec.asset}.heat_kw")
+    if heat is None or not spec.id.endswith(".temp_degc"):
+        return False
+    moved = heat[rows][np.isfinite(heat[rows])]
+    setpoints = [
+        v[rows]
+        for n, v in table.columns.items()
+        if n.startswith(f"{spec.asset}.") and n.endswith("setpoint_degc")
+    ]
+    near = any(np.nanmin(np.abs(s - value), initial=np.inf) <= AT_SETPOINT_K for s in setpoints)
+    return bool(near and moved.size > 1 and np.median(np.abs(np.diff(moved))) > MOVING_KW)
 
 
 def _third(lasted: Array) -> float:
