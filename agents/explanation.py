@@ -22,8 +22,8 @@ from graph.proposal import Because, Causal, Counterfactuals, Effect
 from graph.site import Site
 from graph.snapshot import Snapshot
 from sandbox.futures import Futures, sample_futures
+from sandbox.outcomes import kpis_of
 from sandbox.scenario import roll_out_plans
-from sandbox.shadow import kpis_of
 from sandbox.twin import Twin
 
 Traces = Mapping[str, NDArray[np.float64]]

@@ -99,7 +99,8 @@ def replay_decision(signed: ControlProposal, attachments: Any) -> Decision:
         expires=signed.expires, decide_by=signed.decide_by, actor=signed.actor,
         seed=signed.provenance.seeds["futures"], mode=signed.mode, under=signed.under,
     )  # fmt: skip
-    futures = signed.sandbox_results.shadow.futures
+    shadow = signed.sandbox_results.shadow
+    futures = shadow.asked or shadow.futures
     return decide(world, snapshot, reading, frame, InProcessDispatcher(), futures)
 
 

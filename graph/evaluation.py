@@ -6,12 +6,18 @@ from graph.record import Record
 
 
 class Estimate(Record):
-    """A mean over the sampled futures with a 90 % interval of the futures."""
+    """A mean over the sampled futures with a 90 % interval of the futures.
+
+    The interval of the futures says how a day may turn out; that of the mean, how well the mean is
+    known after so many futures.
+    """
 
     mean: float
-    low: float = Field(description="5 % quantile over futures")
-    high: float = Field(description="95 % quantile over futures")
+    low: float = Field(description="5 % quantile over futures, corrected where calibration says so")
+    high: float = Field(description="95 % quantile over futures, corrected likewise")
     unit: str
+    mean_low: float | None = Field(None, description="95 % interval of the mean (Student's t)")
+    mean_high: float | None = None
 
 
 class Violation(Record):
@@ -22,11 +28,18 @@ class Violation(Record):
     signal: str | None = None
     hard: bool
     probability: float = Field(ge=0, le=1)
-    upper: float = Field(ge=0, le=1, description="Clopper-Pearson, one-sided 95 %")
+    upper: float = Field(
+        ge=0,
+        le=1,
+        description="one-sided 95 % bound that holds whenever one stopped, broken sensors included",
+    )
     allowed: float = Field(ge=0, le=1, description="greatest probability that is accepted")
     worst: float = Field(description="greatest excess in `unit` over all futures")
     unit: str
     baseline_probability: float = Field(0.0, ge=0, le=1, description="same futures, doing nothing")
+    faulty_probability: float | None = Field(
+        None, ge=0, le=1, description="in futures in which a sensor fails, by true temperatures"
+    )
 
 
 class BandTrace(Record):
@@ -53,7 +66,12 @@ class Outcome(Record):
 class ShadowResult(Record):
     """Candidate, do-nothing and runner-up over the same futures."""
 
-    futures: int
+    futures: int = Field(description="how many were used")
+    asked: int = Field(0, ge=0, description="how many could have been; 0: no more than used")
+    stopped: str = Field("", description="why no more were used")
+    sensor_fault_prior: float = Field(
+        0.0, ge=0, le=1, description="probability that a sensor fails within the horizon"
+    )
     seed: int
     horizon_steps: int
     step_s: int

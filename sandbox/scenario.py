@@ -39,9 +39,16 @@ def roll_out(
 
 
 def roll_out_plans(
-    twin: Twin, snapshot: Snapshot, futures: Futures, plans: Sequence[Plan | None]
+    twin: Twin,
+    snapshot: Snapshot,
+    futures: Futures,
+    plans: Sequence[Plan | None],
+    truth: bool = False,
 ) -> list[dict[str, Array]]:
-    """Traces (n, N) of each plan (None: do nothing), simulated side by side in one batch."""
+    """Traces (n, N) of each plan (None: do nothing), simulated side by side in one batch.
+
+    truth: measured states as they are, not as a broken sensor shows them.
+    """
     given = [{} if p is None else aligned(snapshot, p) for p in plans]
     for setpoints in given:
         _check_points(twin, setpoints)
@@ -50,7 +57,7 @@ def roll_out_plans(
         point: np.repeat([command_row(snapshot, s, point) for s in given], n, axis=0)
         for point in twin.layout.points
     }
-    rollout = _simulate(twin, snapshot, futures.repeated(len(plans)), tables)
+    rollout = _simulate(twin, snapshot, futures.repeated(len(plans)), tables, truth=truth)
     return [
         {s: v[i * n : (i + 1) * n] for s, v in rollout.traces.items()} for i in range(len(plans))
     ]
@@ -113,6 +120,7 @@ def _simulate(
     futures: Futures,
     commands: Mapping[str, Array],
     faults: Sequence[Fault] = (),
+    truth: bool = False,
 ) -> Rollout:
     on, held = heat_pump_state(twin, snapshot)
     rollout = twin.simulate(
@@ -125,7 +133,10 @@ def _simulate(
         (*futures.faults, *faults),
         hp_held_s=held,
     )
-    return replace(rollout, traces=with_output_errors(rollout.traces, futures.output_errors))
+    shown = dict(rollout.traces)
+    if truth:
+        shown |= {s: rollout.states[state] for s, state in twin.layout.state_of.items()}
+    return replace(rollout, traces=with_output_errors(shown, futures.output_errors))
 
 
 def with_output_errors(

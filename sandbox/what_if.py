@@ -13,8 +13,8 @@ from graph.snapshot import Snapshot
 from sandbox.checks import site_checks
 from sandbox.faults import Fault
 from sandbox.futures import Futures, sample_futures
+from sandbox.outcomes import bands, cvar, estimates, kpis_of, violations
 from sandbox.scenario import aligned, roll_out
-from sandbox.shadow import bands, cvar, estimates, kpis_of, violations
 from sandbox.twin import Twin
 
 KEYS = ("outdoor_add_k", "price_factor", "set", "off")

@@ -25,9 +25,11 @@ from graph.snapshot import (
 from sandbox.checks import intent_checks
 from sandbox.energy_hub import HubTwin
 from sandbox.futures import sample_futures
+from sandbox.outcomes import cvar
 from sandbox.parameters import initial_parameters
 from sandbox.scenario import roll_out
-from sandbox.shadow import clopper_pearson_upper, cvar, evaluate
+from sandbox.sequential import upper_bound
+from sandbox.shadow import evaluate
 from sandbox.windows import local_days, window_mask
 
 SITE = load_site(Path("scenarios/microgrid")).site
@@ -263,9 +265,9 @@ def test_a_point_that_a_person_holds_keeps_their_value_in_every_outcome() -> Non
 
 
 def test_bounds_and_tails_follow_their_definitions() -> None:
-    assert clopper_pearson_upper(0, 200) == pytest.approx(1 - 0.05 ** (1 / 200), abs=1e-12)
-    assert clopper_pearson_upper(7, 50) == pytest.approx(stats.beta.ppf(0.95, 8, 43), abs=1e-12)
-    assert clopper_pearson_upper(5, 5) == 1.0
+    assert upper_bound(0, 200, 0.05) == pytest.approx(1 - 0.05 ** (1 / 200), abs=1e-12)
+    assert upper_bound(7, 50, 0.05) == pytest.approx(stats.beta.ppf(0.95, 8, 43), abs=1e-12)
+    assert upper_bound(5, 5, 0.05) == 1.0
     assert cvar(np.arange(100.0)) == pytest.approx(97.0)
     result = shadow(plan(battery=0.0))
     chosen = next(o for o in result.outcomes if o.source == "test")

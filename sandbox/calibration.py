@@ -1,0 +1,267 @@
+"""Whether stated probabilities come true and intervals hold what they say, and what to do if not.
+
+Cases of one day share their weather and are no independent evidence: every interval here comes from
+resampling whole days (Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x).
+
+Scores: Brier (1950); its decomposition after Murphy (1973), doi:10.1175/1520-0450(1973)012<0595:
+ANVPOT>2.0.CO;2; interval score after Gneiting and Raftery (2007), doi:10.1198/016214506000001437.
+
+Corrections are fitted on earlier days than those that judge them:
+- intervals: split conformal with normalised scores (Lei et al. 2018,
+  doi:10.1080/01621459.2017.1307116): every interval is stretched around its mean by one factor, so
+  that a wide day stays wider than a narrow one;
+- probabilities: logistic recalibration p' = s(a + b logit p) (Platt 1999; Cox 1958), held near the
+  identity by a prior. Isotonic regression and Venn-Abers bend freely, which takes hundreds of
+  independent cases; a few weeks hold some tens of days, and two numbers can be learned from those.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+RESAMPLES = 2000
+LEVEL = 0.90  # of intervals
+EDGES = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 1.0)  # of stated probabilities in the table
+LEAST_P = 1e-4  # probabilities are kept this far from 0 and 1 before a logit is taken
+PRIOR_STD = (1.0, 0.5)  # of intercept and slope around 0 and 1
+NEWTON_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Score:
+    """A figure with its 90 % interval from resampled days."""
+
+    value: float
+    low: float
+    high: float
+
+    def holds(self, target: float) -> bool:
+        """Whether the target lies in the interval."""
+        return self.low <= target <= self.high
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Cases whose stated probability lies in [low, high), the last bin with its end."""
+
+    low: float
+    high: float
+    cases: int
+    days: int
+    stated: float
+    happened: Score
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How stated probabilities compare with what happened."""
+
+    cases: int
+    days: int
+    brier: Score
+    skill: Score
+    reliability: float
+    resolution: float
+    uncertainty: float
+    error: Score
+    bins: tuple[Bin, ...]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How intervals compare with what happened, beside those of climatology."""
+
+    cases: int
+    days: int
+    inside: Score
+    width: float
+    climatology_width: float
+    width_ratio: Score
+    interval_score: float
+    climatology_score: float
+
+
+@dataclass(frozen=True)
+class Correction:
+    """p' = s(intercept + slope logit p); intervals of a KPI stretched around the mean."""
+
+    intercept: float = 0.0
+    slope: float = 1.0
+    stretch: dict[str, float] = field(default_factory=dict)
+
+    def probability(self, stated: float) -> float:
+        """The corrected probability."""
+        return float(self.probabilities(np.array([stated]))[0])
+
+    def probabilities(self, stated: Array) -> Array:
+        """Corrected probabilities, any shape; the identity leaves them to the bit."""
+        if self.intercept == 0.0 and self.slope == 1.0:
+            return stated
+        return _sigmoid(self.intercept + self.slope * logit(stated))
+
+
+def correction_of(report: Mapping[str, Any]) -> Correction:
+    """The correction that a twin's report holds; the identity without one."""
+    found = report.get("calibration")
+    if not found:
+        return Correction()
+    return Correction(
+        float(found.get("intercept", 0.0)),
+        float(found.get("slope", 1.0)),
+        {k: float(v) for k, v in found.get("stretch", {}).items()},
+    )
+
+
+def reliability(
+    stated: Array, happened: Array, days: Ints, climatology: Array, seed: int = 0
+) -> Reliability:
+    """Judge stated probabilities (n,) against outcomes 0 or 1 (n,), clustered by `days` (n,).
+
+    climatology: what somebody who knows only the past frequency would state for each case, (n,).
+    """
+    bins = np.clip(np.searchsorted(EDGES, stated, side="right") - 1, 0, len(EDGES) - 2)
+
+    def gap(rows: Ints) -> float:
+        return _expected_error(stated[rows], happened[rows], bins[rows])
+
+    def brier(rows: Ints) -> float:
+        return float(np.mean((stated[rows] - happened[rows]) ** 2))
+
+    def skill(rows: Ints) -> float:
+        other = float(np.mean((climatology[rows] - happened[rows]) ** 2))
+        return 1.0 - brier(rows) / max(other, 1e-12)
+
+    resampled = _resamples(days, seed)
+    base = float(happened.mean())
+    parts = [(bins == k, float(happened[bins == k].mean())) for k in np.unique(bins)]
+    return Reliability(
+        cases=len(stated),
+        days=len(np.unique(days)),
+        brier=_score(brier, resampled),
+        skill=_score(skill, resampled),
+        reliability=sum(m.mean() * (float(stated[m].mean()) - f) ** 2 for m, f in parts),
+        resolution=sum(m.mean() * (f - base) ** 2 for m, f in parts),
+        uncertainty=base * (1.0 - base),
+        error=_score(gap, resampled),
+        bins=tuple(_bin(stated, happened, days, bins, k, seed) for k in np.unique(bins)),
+    )
+
+
+def coverage(
+    low: Array, high: Array, actual: Array, days: Ints, climate_low: Array, climate_high: Array,
+    seed: int = 0,
+) -> Coverage:  # fmt: skip
+    """Judge intervals (n,) against what came (n,), clustered by `days`, beside climatology's."""
+    inside = ((actual >= low) & (actual <= high)).astype(float)
+    width, other = high - low, climate_high - climate_low
+    resampled = _resamples(days, seed)
+    return Coverage(
+        cases=len(actual),
+        days=len(np.unique(days)),
+        inside=_score(lambda rows: float(inside[rows].mean()), resampled),
+        width=float(width.mean()),
+        climatology_width=float(other.mean()),
+        width_ratio=_score(lambda rows: float(width[rows].mean() / other[rows].mean()), resampled),
+        interval_score=float(interval_score(low, high, actual).mean()),
+        climatology_score=float(interval_score(climate_low, climate_high, actual).mean()),
+    )
+
+
+def interval_score(low: Array, high: Array, actual: Array, level: float = LEVEL) -> Array:
+    """Width plus 2 / (1 - level) times what lies outside; smaller is better, (n,)."""
+    outside = np.maximum(low - actual, 0.0) + np.maximum(actual - high, 0.0)
+    return np.asarray(high - low + 2.0 / (1.0 - level) * outside)
+
+
+def pit(samples: Array, actual: Array) -> Array:
+    """Where what came (n,) ranks among sampled values (n, m): uniform on [0, 1] if calibrated.
+
+    Ties count half.
+    """
+    below = (samples < actual[:, None]).mean(axis=1)
+    return np.asarray(below + 0.5 * (samples == actual[:, None]).mean(axis=1))
+
+
+def conformal_stretch(
+    mean: Array, low: Array, high: Array, actual: Array, days: Ints, level: float = LEVEL
+) -> float:
+    """The factor that makes intervals around their means hold `level` of the cases given.
+
+    The score of a case is by how much its interval must be stretched to hold what came; the factor
+    is the scores' quantile at level (1 + 1/D), with D the number of days, not of cases: the
+    correction for a finite sample must not count a day's cases as many.
+    """
+    below = (mean - actual) / np.maximum(mean - low, 1e-9)
+    above = (actual - mean) / np.maximum(high - mean, 1e-9)
+    scores = np.maximum(below, above)
+    wanted = min(1.0, level * (1.0 + 1.0 / len(np.unique(days))))
+    return float(np.quantile(scores, wanted, method="higher"))
+
+
+def fit_probabilities(stated: Array, happened: Array) -> tuple[float, float]:
+    """Intercept and slope of the logistic recalibration: greatest posterior, by Newton steps."""
+    x = np.stack([np.ones(len(stated)), logit(stated)], axis=1)
+    start = np.array([0.0, 1.0])
+    precision = np.diag(1.0 / np.square(PRIOR_STD))
+    theta = start.copy()
+    for _ in range(NEWTON_STEPS):
+        p = _sigmoid(x @ theta)
+        gradient = x.T @ (happened - p) - precision @ (theta - start)
+        hessian = (x * (p * (1.0 - p))[:, None]).T @ x + precision
+        step = np.linalg.solve(hessian, gradient)
+        theta = theta + step / max(1.0, float(np.abs(step).max()))
+        if float(np.abs(step).max()) < 1e-10:
+            break
+    return float(theta[0]), float(theta[1])
+
+
+def logit(p: Array) -> Array:
+    """log(p / (1 - p)), with p kept off 0 and 1."""
+    kept = np.clip(p, LEAST_P, 1.0 - LEAST_P)
+    return np.asarray(np.log(kept / (1.0 - kept)))
+
+
+def clustered(
+    statistic: Callable[[Ints], float], days: Ints, seed: int = 0, resamples: int = RESAMPLES
+) -> Score:
+    """A statistic of rows with its 90 % percentile interval over resampled days."""
+    return _score(statistic, _resamples(days, seed, resamples))
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
+
+
+def _bin(stated: Array, happened: Array, days: Ints, bins: Ints, k: int, seed: int) -> Bin:
+    rows = np.flatnonzero(bins == k)
+    mine = happened[rows]
+    score = clustered(lambda chosen: float(mine[chosen].mean()), days[rows], seed)
+    count = len(np.unique(days[rows]))
+    return Bin(EDGES[k], EDGES[k + 1], len(rows), count, float(stated[rows].mean()), score)
+
+
+def _expected_error(stated: Array, happened: Array, bins: Ints) -> float:
+    """Mean over cases of |stated - happened| of their bin."""
+    count = np.bincount(bins, minlength=len(EDGES) - 1)
+    gap = np.bincount(bins, weights=stated - happened, minlength=len(EDGES) - 1)
+    return float(np.abs(gap).sum() / max(count.sum(), 1))
+
+
+def _resamples(days: Ints, seed: int, resamples: int = RESAMPLES) -> list[Ints]:
+    """Row indices: first all rows, then those of as many days drawn with replacement."""
+    _, member = np.unique(days, return_inverse=True)
+    rows = [np.flatnonzero(member == d) for d in range(int(member.max()) + 1)]
+    generator = np.random.default_rng(np.random.SeedSequence(seed))
+    drawn = generator.integers(len(rows), size=(resamples, len(rows)))
+    return [np.arange(len(days)), *(np.concatenate([rows[d] for d in row]) for row in drawn)]
+
+
+def _score(statistic: Callable[[Ints], float], resampled: list[Ints]) -> Score:
+    first, *others = resampled
+    low, high = np.quantile([statistic(rows) for rows in others], (0.05, 0.95))
+    return Score(statistic(first), float(low), float(high))
