@@ -1,9 +1,10 @@
-"""One definition gives the same answer to everybody who asks it, and to nobody a faster wrong one."""
+"""One definition gives the same answer to everybody who asks it."""
 
 import math
 import stat
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -104,10 +105,10 @@ def every_operation() -> SymbolicModel:
         "sign": lambda a, b: ca.sign(a), "fabs": lambda a, b: ca.fabs(a),
     }  # fmt: skip
     for name in ("asin", "acos", "atanh"):
-        written[name] = lambda a, b, f=getattr(ca, name): f(ca.tanh(a))
+        written[name] = partial(lambda f, a, b: f(ca.tanh(a)), getattr(ca, name))
     for name in ("exp", "sin", "cos", "tan", "atan", "floor", "ceil", "sinh", "cosh", "tanh",
                  "asinh", "expm1"):  # fmt: skip
-        written[name] = lambda a, b, f=getattr(ca, name): f(a)
+        written[name] = partial(lambda f, a, b: f(a), getattr(ca, name))
     return SymbolicModel(
         "every operation", (), (Variable("a", "1"), Variable("b", "1")), (),
         tuple(Output(n, "1") for n in written),
@@ -118,7 +119,7 @@ def every_operation() -> SymbolicModel:
 def test_every_operation_means_the_same_compiled_in_numpy_and_in_casadi() -> None:
     model = every_operation()
     tested = {n.op for n in compile_program(step_equations(model)).nodes}
-    assert set(OPERATIONS) - tested <= {"assign", "pow", "copysign", "if_else_zero", "ne"}
+    assert set(OPERATIONS) - tested == {"assign"}
     u = np.random.default_rng(5).uniform(-3, 3, (40, 1, 2))
     u[0], u[1] = [[0.5, 0.5]], [[-2.0, -2.0]]  # ties
     x0 = np.empty((40, 0))
@@ -205,8 +206,10 @@ def test_the_implicit_method_holds_a_stiff_model_where_the_explicit_one_explodes
     def equations(x: Names, u: Names, p: Names) -> Equations:
         return Equations({"x": -(x["x"] - u["to"]) / p["tau_s"]}, {"x": x["x"]})
 
-    model = SymbolicModel("lag", (Variable("x", "1"),), (Variable("to", "1"),),
-                          (Parameter("tau_s", "s", 1.0),), (Output("x", "1"),), equations)  # fmt: skip
+    model = SymbolicModel(
+        "lag", (Variable("x", "1"),), (Variable("to", "1"),), (Parameter("tau_s", "s", 1.0),),
+        (Output("x", "1"),), equations,
+    )  # fmt: skip
     u = np.ones((60, 1))
     stiff, _ = BatchSimulator(model, 900.0, method="implicit").run([[0.0]], u)
     assert abs(stiff[0, -1, 0] - 1.0) < 1e-9

@@ -4,10 +4,10 @@
 EN 14511 (A7/W35, A2/W35, A7/W45) determine it.
 
 `carnot`: COP = eta (T_sink + a) / ((T_sink + a) - (T_source - a)), temperatures in K and `a` the
-approach of each heat exchanger; at least 1, at most COP_MOST. One rating point determines eta. Its
-slope is checked against the field regression of I. Staffell, D. Brett, N. Brandon, A. Hawkes,
-Energy and Environmental Science 5 (2012) 9291, doi:10.1039/c2ee22653g:
-COP = 6.81 - 0.121 dT + 0.000630 dT^2 for air-source units, 15 <= dT <= 60 K.
+approach of each heat exchanger; at least 1, at most COP_MOST. One rating point determines eta.
+From 28 to 52 K of lift it stays within 9 % of the field regression of I. Staffell, D. Brett,
+N. Brandon, A. Hawkes, Energy and Environmental Science 5 (2012) 9291, doi:10.1039/c2ee22653g:
+COP = 6.81 - 0.121 dT + 0.000630 dT^2 for air-source units.
 """
 
 from typing import Literal

@@ -35,26 +35,24 @@ def transfer_function(
         )
     n = len(bottom) - 1
     a = [c / bottom[0] for c in bottom[1:]]
-    b = [0.0] * (len(bottom) - len(top)) + [c / bottom[0] for c in top]
+    b = {n - len(top) + 1 + i: c / bottom[0] for i, c in enumerate(top)}  # by row; others are zero
     names = [f"x{i + 1}" for i in range(n)]
 
     def equations(x: Names, u: Names, p: Names) -> Equations:
         derivative = {name: x[names[i - 1]] for i, name in enumerate(names) if i}
-        y = p["b0"] * u["u"]
-        if n:
-            fed = u["u"]
-            for i, name in enumerate(names):
-                fed = fed - p[f"a{i + 1}"] * x[name]
-                y = y + (p[f"b{i + 1}"] - p["b0"] * p[f"a{i + 1}"]) * x[name]
-            derivative[names[0]] = fed
-        return Equations(derivative, {"y": y})
+        direct = p["b0"] if 0 in b else 0.0  # a strictly proper one passes nothing straight on
+        y, fed = direct * u["u"], u["u"]
+        for i, name in enumerate(names, 1):
+            fed = fed - p[f"a{i}"] * x[name]
+            y = y + ((p[f"b{i}"] if i in b else 0.0) - direct * p[f"a{i}"]) * x[name]
+        return Equations({**derivative, **({names[0]: fed} if n else {})}, {"y": y})
 
     return SymbolicModel(
         "transfer function",
         states=tuple(Variable(name, "1") for name in names),
         inputs=(Variable("u", input_unit),),
         parameters=(*(Parameter(f"a{i + 1}", "1", v) for i, v in enumerate(a)),
-                    *(Parameter(f"b{i}", "1", v) for i, v in enumerate(b))),
+                    *(Parameter(f"b{i}", "1", v) for i, v in b.items())),
         outputs=(Output("y", output_unit),),
         equations=equations, source="Kailath 1980, 2.1",
     )  # fmt: skip
