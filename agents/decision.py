@@ -43,7 +43,7 @@ from graph.site import Site
 from graph.snapshot import Snapshot
 from planner.dispatch import plan_dispatch
 from planner.dispatch_options import SolveOptions
-from planner.margins import Margins
+from planner.margins import Margins, margins_of_spread
 from safety.gate.order import Order
 from safety.policy import RuleSpec, rule_bands
 from safety.policy_input import PolicyInput
@@ -53,13 +53,12 @@ from sandbox.twin import Twin
 
 Progress = Callable[[str, Mapping[str, Any]], None]
 
-# Plans stay this far inside their bounds; when the shadow run breaks a soft band all the same, the
-# decision is planned once more with the wider ones. A third of a kelvin is what a thermostat and a
-# room sensor leave between them (EN 60751 class B); the wider set doubles it.
-MARGINS = (
-    Margins(comfort_k=0.3, tank_k=3.0, soc_pct=1.0, import_kw=2.0),
-    Margins(comfort_k=0.6, tank_k=6.0, soc_pct=2.0, import_kw=4.0),
-)
+# Plans stay this far inside their bounds; when the shadow run breaks one all the same, the decision
+# is planned once more with margins as wide as the futures spread within the stretch that must be
+# proven. A third of a kelvin is what a thermostat and a room sensor leave between them (EN 60751
+# class B), three are what the tank's one node leaves of its layers.
+LEAST_MARGINS = Margins(comfort_k=0.3, tank_k=3.0, soc_pct=1.0, import_kw=2.0)
+TRIES = 2
 # A proposal is good for as long as its constraints are proven, and at least for two hours: the plan
 # is made anew every hour, and one missed re-planning must not end it.
 LEAST_S = 7200
@@ -145,7 +144,8 @@ def decide(
     wanted = planning_intent(world, snapshot, reading.intent)
     held = {h.point for h in snapshot.holds}
     trial: _Trial | None = None
-    for margin in MARGINS:
+    margin = LEAST_MARGINS
+    for _ in range(TRIES):
         record = run_router(
             dispatcher, world.site, world.twin, snapshot, wanted, margin=margin, options=PLANNING
         )
@@ -165,6 +165,8 @@ def decide(
         progress("shadow", {"passed": shadow.passed, "candidate": shadow.candidate})
         if shadow.passed:
             break
+        spread = outcome_of(shadow, shadow.candidate).traces
+        margin = margins_of_spread(world.site, spread, least_steps(snapshot), margin)
     assert trial is not None
     if not trial.shadow.passed or _outdone(trial, reading.intent):
         trial = _second_choice(world, snapshot, reading.intent, trial, futures, frame.seed)
@@ -208,7 +210,7 @@ def plan_again(twin: Twin, problem: Problem, plan: Plan) -> Plan:
     """Plan a changed problem with the starts of `plan`."""
     site, snapshot, intent = problem
     return plan_dispatch(
-        site, twin, snapshot, intent, margin=MARGINS[0], incumbent=plan, options=INTERVENTION
+        site, twin, snapshot, intent, margin=LEAST_MARGINS, incumbent=plan, options=INTERVENTION
     )
 
 

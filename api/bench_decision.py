@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.decision import MARGINS
+from agents.decision import LEAST_MARGINS
 from agents.inprocess_dispatch import InProcessDispatcher
 from agents.ray_dispatch import RayDispatcher
 from api.closed_loop import Loop, loop_result, open_loop, run_loop
@@ -156,7 +156,7 @@ def _parts(folder: Path, quick: bool, _: Say) -> list[Figure]:
             for record, incumbent in ((cold, None), (warm, last)):
                 began = time.perf_counter()
                 plan = plan_dispatch(
-                    site, context.twin, snapshot, reading.intent, margin=MARGINS[0],
+                    site, context.twin, snapshot, reading.intent, margin=LEAST_MARGINS,
                     incumbent=incumbent, options=SolveOptions(),
                 )  # fmt: skip
                 if record is cold or incumbent is not None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.decision import MARGINS
+from agents.decision import LEAST_MARGINS
 from agents.snapshot_builder import build_snapshot
 from agents.telemetry_feed import TelemetryFeed
 from api.assemble import load_context
@@ -118,7 +118,7 @@ def foresight_days(
         true = true_forecasts(plant, snapshot.forecasts, image.time, steps, step)
         snapshot = snapshot.model_copy(update={"forecasts": true})
         plan = plan_dispatch(
-            pack.site, context.twin, snapshot, intent, margin=MARGINS[0], incumbent=last,
+            pack.site, context.twin, snapshot, intent, margin=LEAST_MARGINS, incumbent=last,
             options=HINDSIGHT,
         )  # fmt: skip
         last = plan if plan.status.usable else last

@@ -1,8 +1,12 @@
 """How far inside its bounds a plan stays, so that the closed loop meets them in spite of errors."""
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
+from graph.evaluation import BandTrace
 from graph.record import Record
+from graph.site import Site
 
 
 class Margins(Record):
@@ -28,3 +32,32 @@ class Margins(Record):
         if asset_kind == "grid_connection":
             return self.import_kw
         return 0.0
+
+
+def margins_of_spread(
+    site: Site, traces: Sequence[BandTrace], steps: int, least: Margins
+) -> Margins:
+    """Margins as wide as the sandbox's own futures spread within their first `steps`.
+
+    Half the 90 % band is what 5 % of the futures exceed on either side; nothing gets narrower than
+    in `least`.
+    """
+    kinds = {a.id: a.kind for a in site.assets}
+    found = least.model_dump()
+    for trace in traces:
+        below = zip(trace.q50[:steps], trace.q05[:steps], strict=True)
+        above = zip(trace.q95[:steps], trace.q50[:steps], strict=True)
+        reach = max(high - low for high, low in (*below, *above))
+        name = _margin_of(trace.signal, kinds[trace.signal.split(".", 1)[0]])
+        if name is not None:
+            found[name] = max(found[name], round(reach, 3))
+    return Margins(**found)
+
+
+def _margin_of(signal: str, asset_kind: str) -> str | None:
+    """The margin that a signal's spread belongs to."""
+    quantity = signal.split(".", 1)[1]
+    return {
+        ("zone", "temp_degc"): "comfort_k", ("buffer_tank", "temp_degc"): "tank_k",
+        ("battery", "soc_pct"): "soc_pct", ("grid_connection", "power_kw"): "import_kw",
+    }.get((asset_kind, quantity))  # fmt: skip

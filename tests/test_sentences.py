@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import pytest
 
-from agents.decision import MARGINS, planning_intent
+from agents.decision import LEAST_MARGINS, planning_intent
 from agents.inprocess_dispatch import InProcessDispatcher
 from agents.router import run_router
 from graph.kpis import kpi_table
@@ -37,7 +37,7 @@ class Planned:
         assert not reading.not_understood
         intent = planning_intent(world, snapshot, reading.intent)
         record = run_router(
-            InProcessDispatcher(), world.site, world.twin, snapshot, intent, margin=MARGINS[0]
+            InProcessDispatcher(), world.site, world.twin, snapshot, intent, margin=LEAST_MARGINS
         )
         self.world, self.snapshot, self.plan = world, snapshot, record.plans[0]
         assert self.plan.status.usable, (text, self.plan.conflicts, self.plan.notes)
