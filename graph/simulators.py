@@ -97,6 +97,8 @@ class FmuSimulator(Record):
     )
     step_s: float = Field(60.0, gt=0)
     tolerance: float | None = Field(None, gt=0, description="adaptive macro step; fixed without it")
+    call_s: float = Field(30.0, gt=0, description="wall time that one call of an FMU may take")
+    memory_mb: int = Field(2048, ge=256, description="address space of each FMU's process")
 
 
 class ProcessSimulator(Record):
@@ -105,7 +107,8 @@ class ProcessSimulator(Record):
     kind: Literal["process"]
     model: Literal["quadruple_tank", "cstr"]
     parameters: dict[str, float] = Field(
-        default_factory=dict, description="other values than the published ones, by the model's name"
+        default_factory=dict,
+        description="other values than the published ones, by the model's name",
     )
     noise: float = Field(0.0, ge=0, description="standard deviation of the sensors, share of range")
 

@@ -15,10 +15,9 @@ from graph.site import Site
 from graph.sitepack import SitePack
 from graph.units import same_dimension
 from sandbox.fmi.check import require_sound
-from sandbox.fmi.limits import FmuLimits
 from sandbox.fmi.recorded_inputs import RecordedInputs, load_inputs
 from sandbox.fmi.runs import FmuRun
-from sandbox.fmi.system import system_of
+from sandbox.fmi.system import limits_of, system_of
 from scenarios.simulated_plant import SimulatedPlant
 
 MEAN_UNITS = ("kW", "W/m^2")  # what the site's axis takes as means over a step
@@ -69,10 +68,9 @@ class FmuPlant:
     @classmethod
     def open(
         cls, pack: SitePack, simulator: FmuSimulator, begin: datetime,
-        limits: FmuLimits | None = None,
     ) -> "FmuPlant":  # fmt: skip
         """Start the pack's FMUs at `begin`. Raises InputError, FmuError."""
-        site = pack.site
+        site, limits = pack.site, limits_of(simulator)
         system = system_of(simulator, pack.folder, frozenset(s.id for s in site.setpoints))
         inputs = load_inputs(simulator, pack.folder, site, system.descriptions(limits))
         first = inputs.at(begin, simulator.step_s) if inputs else {}

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from tests.fmu_factory import (
 )
 
 compiled = pytest.mark.skipif(not can_build(), reason="no C compiler or no FMPy here")
-QUICK = FmuLimits(call_s=1.5, cpu_s=20, memory_mb=1024, output_mb=2)
+TIGHT = FmuLimits(cpu_s=60, memory_mb=1024, output_mb=2)
 FLAGS = {"keep": True, "pack": True, "vary": True}
 
 
@@ -192,25 +191,25 @@ def test_a_binary_that_does_not_load_or_takes_another_token_is_named(folder, tmp
 @pytest.mark.parametrize(
     ("mode", "said"),
     [
-        (1, r"did not answer within 1\.5 s .*it stepped from t = 2 s by 1 s"),
+        (1, r"did not answer within 3 s .*it stepped from t = 2 s by 1 s"),
         (2, r"crashed with SIGSEGV"),
         (3, r"ended its own process with exit code 7"),
         (4, r"wrote more than 2 MiB .*the same line over and over"),
         (5, r"crashed with SIGSEGV \(its memory is limited to 1024 MiB\)"),
         (8, r"failed: fmi2DoStep failed with status 3 \(error\)"),
         (9, r"crashed with SIGABRT .*I give up, says the model"),
+        (10, r"broke the rules of its pipe: an answer of 2065854315 bytes"),
     ],
 )
 def test_an_fmu_that_misbehaves_ends_alone_and_is_named(mode, said, folder):
     file = build(folder, ROGUE)
-    with FmuProcess(file, name="boiler", parameters={"mode": mode}, limits=QUICK) as rogue:
+    limits = replace(TIGHT, call_s=3.0) if mode == 1 else TIGHT
+    with FmuProcess(file, name="boiler", parameters={"mode": mode}, limits=limits) as rogue:
         rogue.finish_start()
         home = Path(rogue._host._folder)
         assert rogue.step(0.0, 1.0, {"u": 0.0}, ["y"]) == {"y": 0.0}
-        began = time.monotonic()
         with pytest.raises(FmuError, match=rf"FMU boiler \(rogue\.fmu\) {said}") as raised:
             rogue.step(2.0, 1.0, {"u": 1.0}, ["y"])
-        assert time.monotonic() - began < 10.0
         assert not home.exists()
         with pytest.raises(ProcessLookupError):
             os.kill(rogue._host._process.pid, 0)

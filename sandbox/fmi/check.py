@@ -16,11 +16,11 @@ from graph.signals import Role, SignalSpec
 from graph.simulators import FmuSimulator, PointMap
 from graph.site import Site
 from sandbox.fmi.archive import open_archive
+from sandbox.fmi.binaries import binary_of
 from sandbox.fmi.coupling import split_name
 from sandbox.fmi.description import FmuDescription
 from sandbox.fmi.fmu_units import checked_to_site
 from sandbox.fmi.limits import FmuLimits
-from sandbox.fmi.platform import binary_of
 from sandbox.fmi.process import describe_fmu
 from sandbox.fmi.recorded_inputs import load_inputs
 from sandbox.fmi.system import FmuPart, FmuSystem, system_of

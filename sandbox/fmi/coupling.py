@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
 from graph.errors import InputError
-from sandbox.fmi.description import FmuDescription, FmuVariable
+from sandbox.fmi.description import REALS, FmuDescription, FmuVariable
 from sandbox.fmi.fmu_units import IDENTITY, Affine, between
 
 POSSIBLE = " (possible: not every FMU of it declares its dependencies)"
@@ -123,6 +123,10 @@ def _wire(
 ) -> tuple[Wire, bool]:
     from_end, output = _end(descriptions, source, "output")
     to_end, driven = _end(descriptions, target, "input")
+    if output.kind in REALS and driven.kind not in REALS:
+        raise InputError(
+            f"{source} is a real number and {target} is {driven.kind}", "an output of that type"
+        )
     try:
         unit = between(output.unit, driven.unit)
     except InputError as error:

@@ -42,7 +42,7 @@ class HostedFmu:
     def __init__(self, label: str, folder: Path, limits: FmuLimits) -> None:
         self.label, self.limits, self._folder = label, limits, folder
         self._failure: FmuError | None = None
-        self._doing = "it was started"
+        self._doing, self._sent = "it was started", 0
         bounds = {n: getattr(limits, n) for n in ("cpu_s", "memory_mb", "output_mb")}
         with (folder / LOG).open("wb") as sink:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
@@ -64,7 +64,8 @@ class HostedFmu:
         """Send operations; `doing` completes the sentence that an error says."""
         if self._failure is not None:
             raise self._failure
-        self._doing, seconds = doing, seconds or self.limits.call_s
+        self._doing, self._sent = doing, len(operations)
+        seconds = seconds or self.limits.call_s
         try:
             self._channel.send(operations, seconds)
         except SlowError:
@@ -85,10 +86,12 @@ class HostedFmu:
             raise self.fail(f"broke the rules of its pipe: {error}") from None
         except (EOFError, OSError):
             raise self.fail(self._end()) from None
-        if isinstance(answer, dict) and isinstance(answer.get("ok"), list):
-            return list(answer["ok"])
-        said = str(answer.get("error") if isinstance(answer, dict) else answer)[:500]
-        if isinstance(answer, dict) and answer.get("discard") is True:
+        if not isinstance(answer, dict):
+            answer = {}
+        results, said = answer.get("ok"), str(answer.get("error", "an answer without sense"))[:500]
+        if isinstance(results, list) and len(results) == self._sent:
+            return results
+        if answer.get("discard") is True:
             raise FmuError(f"{self.label} refused: {said} while {self._doing}", "", True)
         raise self.fail(f"failed: {said}")
 
@@ -118,6 +121,10 @@ class HostedFmu:
             name = signal.Signals(-code).name
             return f"crashed with {name} (its memory is limited to {limits.memory_mb} MiB)"
         return f"ended its own process with exit code {code}"
+
+    def abandon(self) -> None:
+        """End the process and remove its files, without a word."""
+        self._finalizer()
 
     def close(self, farewell: list[Any]) -> None:
         """Say `farewell`, end the process, remove its files. A second call does nothing."""

@@ -10,12 +10,13 @@ class FmuLimits:
     """Bounds on one FMU: its file, its process, its answers.
 
     load_s, call_s: wall time to start, and to answer one call. cpu_s, memory_mb, output_mb: CPU
-    time, address space and greatest file of the process. unpacked_mb, entries: of the zip file.
+    time of its whole life, address space and greatest file of its process. unpacked_mb, entries:
+    of the zip file.
     """
 
     load_s: float = 60.0
     call_s: float = 30.0
-    cpu_s: int = 3600
+    cpu_s: int = 86_400
     memory_mb: int = 2048
     output_mb: int = 16
     unpacked_mb: int = 512

@@ -13,12 +13,12 @@ from typing import Any
 
 from graph.errors import InputError, UnavailableError
 from sandbox.fmi.archive import open_archive
+from sandbox.fmi.binaries import binary_of
 from sandbox.fmi.description import FmuDescription, FmuInterface, InterfaceKind
 from sandbox.fmi.description_xml import parse_description
 from sandbox.fmi.fmu_units import Affine, from_site, to_site
 from sandbox.fmi.hosted import HostedFmu
 from sandbox.fmi.limits import FmuLimits
-from sandbox.fmi.platform import binary_of
 from sandbox.fmi.value_groups import ValueGroups
 
 
@@ -62,10 +62,14 @@ class FmuProcess:
             archive.unpack(folder, binaries)
             label = f"FMU {self.name} ({self.description.file})"
             self._host = HostedFmu(label, folder, self.limits)
-            loading = [["load", self._spec(folder, folder / library)], ["setup", start_s]]
-            self._host.ask("it was loaded", [*loading, *settings, ["begin"]], self.limits.load_s)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
+            raise
+        loading = [["load", self._spec(folder, folder / library)], ["setup", start_s]]
+        try:
+            self._host.ask("it was loaded", [*loading, *settings, ["begin"]], self.limits.load_s)
+        except BaseException:
+            self._host.abandon()
             raise
 
     def _spec(self, folder: Path, library: Path) -> dict[str, Any]:
@@ -168,15 +172,22 @@ class FmuProcess:
     def _values(self, groups: ValueGroups, answer: Any) -> dict[str, float]:
         try:
             return groups.named(answer)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise self._host.fail("broke the rules of its pipe") from None
+
+    def _handle(self, doing: str, operation: list[Any]) -> int:
+        """Ask for a state's handle."""
+        answer = self._host.ask(doing, [operation])[0]
+        if type(answer) is not int:
+            raise self._host.fail("broke the rules of its pipe")
+        return answer
 
     # --- states -------------------------------------------------------------------------------
 
     def snapshot(self) -> int:
         """Keep its present state; returns a handle. Raises InputError where it cannot."""
         self._require("keep", self.interface.can_snapshot)
-        return int(self._host.ask("its state was kept", [["save"]])[0])
+        return self._handle("its state was kept", ["save"])
 
     def restore(self, handle: int) -> None:
         """Return to a kept state, which stays kept."""
@@ -190,13 +201,13 @@ class FmuProcess:
         """Its present state as text, for another process. Raises InputError where it cannot."""
         self._require("serialise", self.interface.can_serialise)
         doing = "its state was serialised"
-        handle = int(self._host.ask(doing, [["save"]])[0])
+        handle = self._handle(doing, ["save"])
         return str(self._host.ask(doing, [["pack", handle], ["free", handle]])[0])
 
     def unpack(self, text: str) -> None:
         """Take on a state that `packed` gave, of this FMU in any process."""
         doing = "a serialised state was set"
-        handle = int(self._host.ask(doing, [["unpack", text]])[0])
+        handle = self._handle(doing, ["unpack", text])
         self._host.ask(doing, [["restore", handle], ["free", handle]])
 
     def _require(self, what: str, able: bool) -> None:

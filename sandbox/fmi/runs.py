@@ -117,7 +117,7 @@ class FmuRun:
         self.initial_inputs = dict(inputs or {})
         self.history: list[dict[str, float]] = []
         self.macro_steps = 0
-        self._failure: FmuError | None = None
+        self._failure: FmuError | InputError | None = None
         self._size = StepSize()
         if tolerance is not None:
             require_adaptive(system.interfaces(limits))
@@ -151,7 +151,7 @@ class FmuRun:
         self.master.hold(inputs)
         try:
             parts = self._macro_steps(self.start_s + (len(self.history) + 1) * self.step_s)
-        except FmuError as error:
+        except (FmuError, InputError) as error:
             self._failure = error
             raise
         self.history.append(dict(inputs))

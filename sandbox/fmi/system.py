@@ -50,6 +50,11 @@ class FmuSystem:
         return plan_coupling(descriptions, self.connections, self.inputs)
 
 
+def limits_of(simulator: FmuSimulator) -> FmuLimits:
+    """What a site pack lets each of its FMUs use."""
+    return FmuLimits(call_s=simulator.call_s, memory_mb=simulator.memory_mb)
+
+
 def system_of(simulator: FmuSimulator, folder: Path, setpoints: frozenset[str]) -> FmuSystem:
     """The system that a site pack in `folder` declares.
 

@@ -36,7 +36,7 @@ class ValueGroups:
         """The answer to `request` by name, in the order given; it comes from outside.
 
         Raises:
-            TypeError, ValueError: it has another shape or holds no numbers.
+            TypeError, ValueError, OverflowError: it has another shape or holds no numbers.
         """
         found = {v.name: 0.0 for v in self.variables}
         for places, values in zip(self._places, answer, strict=True):
