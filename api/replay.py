@@ -18,6 +18,7 @@ from agents.inprocess_dispatch import InProcessDispatcher
 from agents.proposal_builder import ProposalFrame
 from graph.canonical import canonical_bytes, digest_bytes
 from graph.errors import InputError
+from graph.intent import Reading
 from graph.proposal import ControlProposal
 from graph.sitepack import site_from_document
 from graph.snapshot import Snapshot
@@ -87,13 +88,32 @@ def replay_decision(signed: ControlProposal, attachments: Any) -> Decision:
             f"plugins were asked: {', '.join(signed.provenance.plugins)}",
             "a decision with plugins is replayed where they are installed; not offered yet",
         )
+    world = recorded_world(attachments)
+    snapshot = Snapshot.model_validate(attachments.snapshot)
+    return decide_again(world, snapshot, signed, recorded_reading(world, snapshot, signed))
+
+
+def recorded_world(attachments: Any) -> World:
+    """Site, twin and rules that travelled with a decision."""
     site = site_from_document(attachments.site)
     twin = make_twin(site, parameters_from_document(attachments.twin))
-    snapshot = Snapshot.model_validate(attachments.snapshot)
     policies = dict(attachments.policies)
-    world = World(site, twin, policies, declared_rules(policies))
+    return World(site, twin, policies, declared_rules(policies))
+
+
+def recorded_reading(
+    world: World, snapshot: Snapshot, signed: ControlProposal, sentence: str | None = None
+) -> Reading:
+    """The decision's sentence, or another, as read at the decision's time."""
     made_at = snapshot.as_of if signed.under is None else signed.compiled_intent.start
-    reading = compile_intent(signed.intent, site, made_at, signed.compiled_intent.actor)
+    text = signed.intent if sentence is None else sentence
+    return compile_intent(text, world.site, made_at, signed.compiled_intent.actor)
+
+
+def decide_again(
+    world: World, snapshot: Snapshot, signed: ControlProposal, reading: Reading
+) -> Decision:
+    """A decision with the identity, times and futures of a signed one, in this process."""
     frame = ProposalFrame(
         id=signed.id, seq=signed.seq, nonce=signed.nonce, not_before=signed.not_before,
         expires=signed.expires, decide_by=signed.decide_by, actor=signed.actor,

@@ -7,6 +7,7 @@ from typing import Any
 from api.copilot import Copilot
 from graph.plant import Readings
 from graph.snapshot import Snapshot
+from sandbox.ab import p_text
 from sandbox.twin import Twin
 from sandbox.what_if import what_if
 
@@ -24,25 +25,26 @@ def run_what_if(
 def answer(
     twin: Twin, snapshot: Snapshot, changes: Mapping[str, Any], futures: int
 ) -> dict[str, Any]:
-    """Both outcomes and the difference of their means."""
-    as_is, changed = what_if(twin, snapshot, changes, futures, SEED)
+    """Both outcomes and their difference, future by future, with interval and p-value."""
+    as_is, changed, difference = what_if(twin, snapshot, changes, futures, SEED)
     return {
         "as_of": snapshot.model_dump(mode="json")["as_of"],
         "futures": futures,
         "changes": dict(changes),
         "as_is": as_is.model_dump(mode="json", exclude={"traces"}),
         "what_if": changed.model_dump(mode="json", exclude={"traces"}),
-        "difference": {
-            k: {"mean": changed.kpis[k].mean - e.mean, "unit": e.unit}
-            for k, e in as_is.kpis.items()
-        },
+        "difference": {k: d.model_dump(mode="json") for k, d in difference.differences.items()},
     }
 
 
 def answer_text(document: Mapping[str, Any]) -> str:
     """For a terminal."""
-    lines = [f"{'':16}{'as it is':>12}{'what if':>12}{'difference':>12}"]
+    lines = [f"{'':16}{'as it is':>12}{'what if':>12}{'difference':>12}   {'95 % interval':24}p"]
     for name, delta in document["difference"].items():
         one, other = (document[k]["kpis"][name]["mean"] for k in ("as_is", "what_if"))
-        lines.append(f"{name:16}{one:12.2f}{other:12.2f}{delta['mean']:+12.2f} {delta['unit']}")
+        interval = f"{delta['low']:+.2f} to {delta['high']:+.2f} {delta['unit']}"
+        lines.append(
+            f"{name:16}{one:12.2f}{other:12.2f}{delta['mean']:+12.2f}   {interval:24}"
+            f"{p_text(delta['p_value'])}"
+        )
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from graph.errors import InputError
 from graph.evaluation import Outcome
 from graph.plan import Plan
 from graph.snapshot import Snapshot
+from sandbox.ab import Comparison, compare_tables
 from sandbox.checks import site_checks
 from sandbox.faults import Fault
 from sandbox.futures import Futures, sample_futures
@@ -37,8 +38,8 @@ def what_if(
     futures: int,
     seed: int,
     plan: Plan | None = None,
-) -> tuple[Outcome, Outcome]:
-    """Outcomes as things are and with `changes`, on the same futures.
+) -> tuple[Outcome, Outcome, Comparison]:
+    """Outcomes as things are and with `changes`, on the same futures, and their difference.
 
     changes: any of `outdoor_add_k` (K), `price_factor` (times the import price), `set`
     (point -> value held over the horizon), `off` (assets that stand still: heat pump, battery,
@@ -63,12 +64,14 @@ def what_if(
         changed = _set(twin, changed, point, value)
     for asset in changes.get("off", ()):
         changed = _off(twin, changed, asset)
-    return _outcomes(twin, as_is, changed)
+    return _outcomes(twin, as_is, changed, seed)
 
 
-def _outcomes(twin: Twin, as_is: _Case, changed: _Case) -> tuple[Outcome, Outcome]:
+def _outcomes(
+    twin: Twin, as_is: _Case, changed: _Case, seed: int
+) -> tuple[Outcome, Outcome, Comparison]:
     site = twin.site
-    found = []
+    found, tables = [], []
     reference = None
     for name, case in (("as-is", as_is), ("what-if", changed)):
         rollout = roll_out(twin, case.snapshot, case.futures, case.setpoints, case.faults)
@@ -76,6 +79,7 @@ def _outcomes(twin: Twin, as_is: _Case, changed: _Case) -> tuple[Outcome, Outcom
         excess = [c.excess(rollout.traces) for c in checks]
         reference = reference or excess
         table = kpis_of(site, case.snapshot, case.futures, rollout.traces)
+        tables.append(table)
         found.append(
             Outcome(
                 source=name,
@@ -85,7 +89,11 @@ def _outcomes(twin: Twin, as_is: _Case, changed: _Case) -> tuple[Outcome, Outcom
                 cvar_cost=cvar(table["settled_cost"]),
             )
         )
-    return found[0], found[1]
+    return (
+        found[0],
+        found[1],
+        compare_tables(("as-is", "what-if"), tables[0], tables[1], site.currency, seed),
+    )
 
 
 def _number(changes: Mapping[str, Any], key: str, low: float, high: float) -> float:

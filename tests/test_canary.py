@@ -175,12 +175,14 @@ def test_the_twin_plant_keeps_the_plants_side_of_the_contract() -> None:
 
 def test_what_if_changes_one_thing_on_the_same_futures() -> None:
     image = snapshot()
-    as_is, warmer = what_if(TWIN, image, {"outdoor_add_k": 5}, 20, 1)
+    as_is, warmer, _ = what_if(TWIN, image, {"outdoor_add_k": 5}, 20, 1)
     assert warmer.kpis["energy"].mean < as_is.kpis["energy"].mean
-    again, dearer = what_if(TWIN, image, {"price_factor": 2.0}, 20, 1)
+    again, dearer, _ = what_if(TWIN, image, {"price_factor": 2.0}, 20, 1)
     assert again == as_is
     assert dearer.kpis["cost"].mean > 1.5 * as_is.kpis["cost"].mean
-    _, off = what_if(TWIN, image, {"off": ["hp"], "set": {"zone_north.setpoint_degc": 24}}, 20, 1)
+    _, off, _ = what_if(
+        TWIN, image, {"off": ["hp"], "set": {"zone_north.setpoint_degc": 24}}, 20, 1
+    )
     north = next(t for t in off.traces if t.signal == "zone_north.temp_degc")
     power = next(t for t in off.traces if t.signal == "hp.power_kw")
     assert max(power.q95) == 0.0
