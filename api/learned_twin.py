@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Literal
 
-from graph.errors import InputError
+from graph.errors import InputError, SitePackError
 from graph.record import parse_iso
 from graph.sitepack import SitePack
+from graph.telemetry import Frame
 from sandbox.parameters import TwinParameters, initial_parameters, load_parameters
 
 TwinChoice = Literal["auto", "pack", "learned", "drawing-board"]
@@ -44,14 +45,31 @@ def fit_before(pack: SitePack, start: datetime) -> TwinParameters:
     """Identify the twin from the rows that end at or before `start`."""
     frame = pack.telemetry()
     step = timedelta(seconds=frame.step_s)
-    seen = frame.window(frame.start - step, start)
+    return identify(pack, frame.window(frame.start - step, start))
+
+
+def identify(pack: SitePack, frame: Frame) -> TwinParameters:
+    """The twin of the site's kind from telemetry. Raises InputError: see each kind's fit."""
     if pack.site.twin.kind == "building":
         from sandbox.building.fit import fit_building
 
-        return fit_building(pack.site, seen)
+        return fit_building(pack.site, frame)
+    if pack.site.twin.kind == "ode":
+        from sandbox.ode_fit import fit_ode
+
+        return fit_ode(pack.site, frame, equations_of(pack))
     from sandbox.fit import fit
 
-    return fit(pack.site, seen)
+    return fit(pack.site, frame)
+
+
+def equations_of(pack: SitePack) -> str:
+    """The text of the pack's equations. Raises SitePackError when the file cannot be read."""
+    name = pack.site.twin.model or ""
+    try:
+        return pack.file(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SitePackError(f"cannot be read ({error})", "see twin.model", name) from error
 
 
 def drawing_board_twin(pack: SitePack) -> TwinParameters:
@@ -60,4 +78,8 @@ def drawing_board_twin(pack: SitePack) -> TwinParameters:
         from sandbox.building.parameters import drawing_board
 
         return drawing_board(pack.site)
+    if pack.site.twin.kind == "ode":
+        from sandbox.ode_fit import declared_parameters
+
+        return declared_parameters(equations_of(pack), pack.site.twin.model or "")
     return initial_parameters(pack.site)

@@ -130,7 +130,7 @@ def kpi_table(
     cost = energy_cost(grid, imports, exports, step_s)
     cost = cost + carbon / 1000.0 * site.tariff.carbon_price_per_t
     cost = cost + _demand_charge(site, grid, prices.peak_so_far_kw, step_s, start)
-    value = _storage_value(site, trace, initial, float(np.min(imports)))
+    value = _storage_value(site, trace, initial, float(np.min(imports)), grid.shape)
     return {
         "cost": cost,
         "energy": imported_kwh(grid, step_s),
@@ -242,9 +242,10 @@ def _all_starts(
 
 
 def _storage_value(
-    site: "Site", trace: Mapping[str, Any], initial: Mapping[str, float], price: float
-) -> Array:
-    total: Array | float = 0.0
+    site: "Site", trace: Mapping[str, Any], initial: Mapping[str, float], price: float,
+    shape: tuple[int, ...],
+) -> Array:  # fmt: skip
+    total = np.zeros(shape[:-1])  # also where there is no store
     for battery in site.of_kind("battery"):
         signal, size = f"{battery.id}.soc_pct", float(getattr(battery, "capacity_kwh", 0.0))
         delta = (_get(trace, signal)[..., -1] - _get(initial, signal)) / 100.0 * size

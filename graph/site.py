@@ -84,6 +84,13 @@ class TwinSpec(Record):
 
     kind: Literal["energy_hub", "building", "ode"] = "energy_hub"
     parameters: str = Field("twin.json", description="file in the pack, written by `site fit`")
+    model: str | None = Field(None, description="file in the pack with the equations of kind `ode`")
+
+    @model_validator(mode="after")
+    def _equations_go_with_ode(self) -> "TwinSpec":
+        if (self.kind == "ode") != (self.model is not None):
+            raise ValueError("kind ode and a file `model` with its equations go together")
+        return self
 
 
 class PlantSpec(Record):

@@ -174,6 +174,7 @@ def _check_file_names(document: Document, site: Site, folder: Path) -> None:
         (("data", "telemetry"), site.data.telemetry),
         (("data", "carbon"), site.data.carbon),
         (("twin", "parameters"), site.twin.parameters),
+        (("twin", "model"), site.twin.model),
     ):
         if name is None:
             continue

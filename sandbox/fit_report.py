@@ -25,6 +25,7 @@ def fit_table(parameters: TwinParameters) -> str:
         for key, of in (
             ("coverage_90", "of sampled futures"), ("coverage_90_parameters", "of parameters alone")
         )
+        if key in report
     ]  # fmt: skip
     return "\n".join([*lines, "", skill, *said, f"{word}: {reasons}"])
 

@@ -38,6 +38,8 @@ def with_sensor_faults(twin: Twin, futures: Futures, steps: int, seed: int) -> F
     """
     layout, site = twin.layout, twin.site
     sensors = [s for s in layout.sensors if canonical_unit(site.signal(s).unit) in BIAS_STD]
+    if not sensors:  # levels and the like: the prior says nothing of them
+        return futures
     n = futures.count
     size = {s: np.zeros(n) for s in sensors}
     biased = {s: np.full(n, NEVER, dtype=np.int64) for s in sensors}

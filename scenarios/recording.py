@@ -22,7 +22,7 @@ from scenarios.plants import build_plant
 Say = Callable[[str], None]
 DAY_S = 86_400
 # Decimals kept by what the end of a signal's name says; what sensors resolve is coarser.
-DECIMALS = {"degc": 3, "kw": 4, "kwh": 4, "pct": 3, "m2": 1}
+DECIMALS = {"degc": 3, "kw": 4, "kwh": 4, "pct": 3, "m2": 1, "cm": 3, "v": 3}
 OTHER_DECIMALS = 6
 
 

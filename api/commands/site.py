@@ -105,13 +105,13 @@ def _twin_check(path: Path) -> dict[str, Any]:
 @AS_JSON
 def fit(folder: Path, as_json: bool) -> None:
     """Identify the twin of the pack in FOLDER from its telemetry and write its parameters."""
+    from api.learned_twin import identify
     from graph.sitepack import load_site
-    from sandbox.fit import fit as fit_twin
     from sandbox.fit_report import fit_table
     from sandbox.parameters import save_parameters
 
     pack = load_site(folder)
-    parameters = fit_twin(pack.site, pack.telemetry())
+    parameters = identify(pack, pack.telemetry())
     target = pack.folder / pack.site.twin.parameters
     save_parameters(target, parameters)
     document = {"file": str(target), "digest": parameters.digest, "report": parameters.report}
