@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graph.errors import InputError
+from graph.errors import InputError, UnavailableError
 from graph.record import as_utc
 from graph.schedules import scheduled
 from graph.signals import Role
@@ -62,7 +62,7 @@ class ProcessStepper:
 
     def __init__(self, site: Site, spec: ProcessSimulator, begin: datetime, seed: int) -> None:
         self.site, self.spec, self.model, self.seed = site, spec, process_model(spec), seed
-        self._now = as_utc(begin)
+        self._now, self._closed = as_utc(begin), False
         self._state = self.model.rest(self._local(self._now))
         self._ranges = {
             s.id: s.maximum - s.minimum for s in site.signals if s.role is not Role.SETPOINT
@@ -86,6 +86,8 @@ class ProcessStepper:
 
     def step(self, commands: Mapping[str, float]) -> dict[str, float]:
         """See `StepSimulator.step`."""
+        if self._closed:
+            raise UnavailableError("this plant has been closed", "build a new one")
         inputs = self._local(self._now)
         for point, value in commands.items():
             if point not in inputs or not math.isfinite(value):
@@ -115,7 +117,8 @@ class ProcessStepper:
         return copy.copy(self)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """See `StepSimulator.close`."""
+        self._closed = True
 
     def _local(self, when: datetime) -> dict[str, float]:
         law = self.site.baseline.points

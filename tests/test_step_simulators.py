@@ -3,6 +3,8 @@
 To add one: a function that makes a fresh simulator of a site, in `SIMULATORS`.
 """
 
+import atexit
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +33,7 @@ class Case:
     commands: dict[str, float]
 
 
-def energyplus() -> Case:
+def energyplus(_: Path) -> Case:
     pytest.importorskip("pyenergyplus")
     from scenarios.energyplus.build import building
     from scenarios.energyplus.simulator import EnergyPlusPlant
@@ -45,12 +47,54 @@ def energyplus() -> Case:
     )
 
 
-SIMULATORS: dict[str, Callable[[], Case]] = {"energyplus": energyplus}
+def fmu(folder: Path) -> Case:
+    from tests.fmu_factory import can_build
+    from tests.fmu_pack import START, one_tank
+
+    if not can_build():
+        pytest.skip("no C compiler or no FMPy here")
+    from scenarios.fmu_plant import FmuPlant
+
+    pack = one_tank(folder)
+    fmus = pack.site.plant.simulator
+    return Case(pack.site, lambda: FmuPlant.open(pack, fmus, START), {"upper.feed_ls": 20.0})
+
+
+def boptest(_: Path) -> Case:
+    from scenarios.boptest_plant import BoptestStepper
+    from tests.boptest_server import boptest_server
+    from tests.boptest_site import document
+
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    site = Site.model_validate(document(stack.enter_context(boptest_server())))
+    spec = site.plant.simulator.model_copy(update={"warm_up_s": 86_400.0})
+    begin = datetime.fromisoformat("2026-01-15T06:00:00-08:00")
+    return Case(
+        site, lambda: BoptestStepper(site, spec, begin),
+        {"zone_north.heating_setpoint_degc": 22.0, "zone_south.cooling_setpoint_degc": 26.0},
+    )  # fmt: skip
+
+
+def process(_: Path) -> Case:
+    from scenarios.process_plant import ProcessStepper
+
+    site = load_site(SCENARIOS / "process").site
+    exact = site.plant.simulator.model_copy(update={"noise": 0.0})  # what is foretold is not noisy
+    begin = datetime.fromisoformat("2026-03-20T05:00:00+01:00")
+    return Case(
+        site, lambda: ProcessStepper(site, exact, begin, 1), {"pump1.voltage_v": 3.4}
+    )  # fmt: skip
+
+
+SIMULATORS: dict[str, Callable[[Path], Case]] = {
+    "energyplus": energyplus, "fmu": fmu, "boptest": boptest, "process": process,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=SIMULATORS)
-def case(request):
-    return SIMULATORS[request.param]()
+def case(request, tmp_path_factory):
+    return SIMULATORS[request.param](tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="module")

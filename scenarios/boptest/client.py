@@ -93,7 +93,7 @@ class BoptestClient:
 
     def stop(self) -> None:
         """End the test: its worker is free for others."""
-        if self._test:
+        if self._test and not self._http.is_closed:
             self._bytes("PUT", self._of("stop"), None, self.limits.call_s)
             self._test = ""
 
@@ -215,6 +215,8 @@ class BoptestClient:
         """Status and body, no longer than MAX_ANSWER_BYTES and no later than `limit_s`."""
         import httpx
 
+        if self._http.is_closed:
+            raise UnavailableError(f"{self.url}/{path}: the connection has been closed")
         until = time.monotonic() + limit_s
         timeout = httpx.Timeout(limit_s, connect=min(self.limits.connect_s, limit_s))
         data = bytearray()
