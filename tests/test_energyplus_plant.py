@@ -41,12 +41,12 @@ def plant(begin, faults=(), **limits):
 
 
 def columns(simulator, days, commands=None):
-    """The stepped signals as arrays, the END labels, and the plant closed again."""
+    """The stepped signals as arrays and the END labels; the engine has ended."""
     rows, times = [], []
     for k in range(days * DAY):
         rows.append(simulator.step(commands(k) if commands else {}))
         times.append(simulator.time)
-    simulator.close()
+    simulator.end()
     return {name: np.array([r[name] for r in rows]) for name in rows[0]}, times
 
 
@@ -61,6 +61,7 @@ def weekend():
     }
     hourly = simulator.truth("outdoor.temp_degc", begin, 4 * 24, 3600)
     stepped, times = columns(simulator, 4)
+    simulator.close()
     return stepped, times, truth, hourly
 
 
@@ -68,8 +69,10 @@ def weekend():
 def july():
     """A July day under the building's own law, and the sizes of the equipment."""
     simulator = plant(SUMMER_DAY)
+    stepped, _ = columns(simulator, 1)
     sizes = read_sizes(simulator.folder / "eplusout.eio")
-    return columns(simulator, 1)[0], sizes
+    simulator.close()
+    return stepped, sizes
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +168,9 @@ def test_a_command_holds_for_its_steps_and_the_room_follows(summer):
     def commands(k):
         return {"zone_west.cooling_setpoint_degc": 22.5} if 40 <= k < 60 else {}
 
-    stepped, _ = columns(plant(SUMMER_DAY), 1, commands)
+    simulator = plant(SUMMER_DAY)
+    stepped, _ = columns(simulator, 1, commands)
+    simulator.close()
     setpoint = stepped["zone_west.cooling_setpoint_degc"]
     assert (setpoint[40:60] == 22.5).all()
     assert setpoint[39] == setpoint[60] == 23.89
@@ -206,7 +211,9 @@ def test_faults_in_the_building_show_from_their_time_on_and_not_before(summer):
         EnergyPlusFault("degraded_heat_pump", "unit_west", 0.3, since),
         EnergyPlusFault("internal_load", "zone_east", 1.0, since),
     ]
-    broken, _ = columns(plant(SUMMER_DAY, faults), 1)
+    simulator = plant(SUMMER_DAY, faults)
+    broken, _ = columns(simulator, 1)
+    simulator.close()
     for name, values in broken.items():
         assert np.array_equal(values[:NOON], summer[name][:NOON]), name
     change = {name: (broken[name] - summer[name])[NOON : NOON + 20] for name in broken}

@@ -7,9 +7,12 @@ What is changed, and why:
   the weather stays in standard time;
 - with `design_days: weather`, location, design days, ground and mains water of the weather file's
   place: the equipment is sized for where it stands;
-- fuel-fired heating coils become electric resistance of the same capacity: a site has one meter;
+- fuel-fired heating coils and water heaters become electric resistance of the same capacity: a site
+  has one meter;
 - all zones and units follow one schedule: the occupied-standby variants of some zones (setpoints
-  relaxed, ventilation off in hours of vacancy) go. What happens in these rooms stays as it is.
+  relaxed, ventilation off in hours of vacancy) go. What happens in these rooms stays as it is;
+- programs that move the thermostats' schedules by the weather (optimum start) go: a site's law is a
+  schedule.
 """
 
 from dataclasses import dataclass
@@ -21,8 +24,9 @@ from scenarios.energyplus.epw import DesignConditions, Place
 from scenarios.energyplus.idf import Idf, IdfObject
 
 STANDBY = "_w_SB"  # ends the names of the schedules of occupied standby
+HEATER_EFFICIENCY, HEATER_FUELS = 11, (10, 14, 17)  # fields of WaterHeater:Mixed
 CONTROLLED = ("thermostatsetpoint:", "airloophvac:", "fan:", "availabilitymanager:", "controller:")
-REPORTS = ("output:", "outputcontrol:", "meter:")
+REPORTS = ("output:", "outputcontrol:")  # custom meters stay: transformers work on them
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ def prepare(idf: Idf, place: Place, how: Preparation) -> Idf:
         _move(idf, place)
     _electrify(idf)
     _one_schedule(idf)
+    _fixed_schedules(idf)
     return idf
 
 
@@ -115,6 +120,10 @@ def _electrify(idf: Idf) -> None:
     for item in idf.of("Coil:Heating:Fuel"):
         name, available, _fuel, _efficiency, *rest = item.fields
         item.kind, item.fields = "Coil:Heating:Electric", [name, available, "1.0", *rest[:4]]
+    for item in idf.of("WaterHeater:Mixed"):
+        item.fields[HEATER_EFFICIENCY] = "1.0"
+        for fuel in HEATER_FUELS:
+            item.fields[fuel] = "Electricity"
     for item in idf.objects:
         item.fields = [
             "Coil:Heating:Electric" if f.lower() == "coil:heating:fuel" else f for f in item.fields
@@ -125,6 +134,28 @@ def _one_schedule(idf: Idf) -> None:
     for item in idf.objects:
         if item.kind.lower().startswith(CONTROLLED):
             item.fields = [f.removesuffix(STANDBY) for f in item.fields]
+
+
+def _fixed_schedules(idf: Idf) -> None:
+    schedules = {
+        f.lower() for o in idf.of("ThermostatSetpoint:DualSetpoint") for f in o.fields[1:]
+    }
+    moved = [
+        o.name.lower() for o in idf.of("EnergyManagementSystem:Actuator")
+        if o.fields[1].lower() in schedules
+    ]  # fmt: skip
+    programs = {
+        o.name.lower() for o in idf.of("EnergyManagementSystem:Program")
+        if any(f"set {name} " in line.lower() for line in o.fields for name in moved)
+    }  # fmt: skip
+    idf.remove(
+        lambda o: (o.is_a("EnergyManagementSystem:Actuator") and o.name.lower() in moved)
+        or (o.is_a("EnergyManagementSystem:Program") and o.name.lower() in programs)
+        or (
+            o.is_a("EnergyManagementSystem:ProgramCallingManager")
+            and programs.issuperset(f.lower() for f in o.fields[2:])
+        )
+    )
 
 
 def thermostat_schedules(idf: Idf, zone: str) -> tuple[str, str]:

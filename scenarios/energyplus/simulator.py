@@ -210,9 +210,13 @@ class EnergyPlusPlant:
         """A branch. The engine's state cannot be saved, so it is a replay: about 4 ms a step."""
         return self.replayed()
 
-    def close(self) -> None:
-        """End the engine's process and remove its files. A second call does nothing."""
+    def end(self) -> None:
+        """End the engine's process and keep its files: they are complete only then."""
         if not self._closed:
             self._closed = True
             self._process.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """End the engine's process and remove its files. A second call does nothing."""
+        self.end()
+        shutil.rmtree(self.folder, ignore_errors=True)
