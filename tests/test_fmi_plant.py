@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,10 @@ from sandbox.fmi.hosted import FmuError
 from scenarios.fmu_plant import FmuPlant
 from scenarios.plants import build_plant
 from tests.fmu_factory import GAIN, LOWER, ROGUE, UPPER, build, can_build
+from tests.fmu_pack import START, signal, site_around, write_pack
 
 pytestmark = pytest.mark.skipif(not can_build(), reason="no C compiler or no FMPy here")
 ROOT = Path(__file__).parents[1]
-START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 PUMP = '''
 from pythonfmu import Boolean, Fmi2Causality, Fmi2Slave, Integer, Real
 
@@ -64,41 +64,21 @@ def document() -> dict:
     simulator["points"]["upper.feed_ls"]["activate"] = "pump.led"
     simulator["inputs"] = {"outdoor.temp_degc": "pump.temp"}
 
-    def signal(name, unit, low, high, **more):
-        return {"id": name, "unit": unit, "minimum": low, "maximum": high, **more}
-
-    return {
-        "schema_version": "pilothouse/site/v1", "id": "tanks", "name": "Two tanks and a pump",
-        "time_zone": "Europe/Berlin", "currency": "EUR", "step_s": 60,
-        "assets": [
-            {"id": "grid", "kind": "grid_connection", "label": "Mains", "import_limit_kw": 5,
-             "export_limit_kw": 0},
-            {"id": "upper", "kind": "equipment", "label": "Upper tank"},
-            {"id": "lower", "kind": "equipment", "label": "Lower tank"},
-            {"id": "outdoor", "kind": "weather", "label": "Weather"},
-        ],
-        "signals": [
+    return site_around(
+        plant,
+        {"upper": "equipment", "lower": "equipment", "outdoor": "weather"},
+        [
             signal("grid.power_kw", "kW", 0, 5), signal("upper.level_m", "m", 0, 5),
             signal("lower.level_m", "m", 0, 5), signal("lower.flow_ls", "l/s", -100, 100),
             signal("upper.feed_ls", "l/s", 0, 50, role="setpoint"),
             signal("outdoor.temp_degc", "degC", -30, 50),
         ],
-        "tariff": {"source": "for a test", "import_periods": [{"name": "flat", "price": 0.3}],
-                   "export_periods": [{"name": "none", "price": 0.0}]},
-        "baseline": {"points": {"upper.feed_ls": [{"at": "00:00", "value": 10.0}]}},
-        "plant": plant,
-        "autonomy": {"risk_rules": [{"level": "high", "max_probability": 1.0,
-                                     "roles": ["engineer"], "min_persons": 1}]},
-    }  # fmt: skip
+    )  # fmt: skip
 
 
-def write_pack(folder: Path, built: Path, site: dict) -> Path:
-    (folder / "data").mkdir(parents=True)
-    shutil.copytree(built, folder / "fmus")
+def pack_of(folder: Path, built: Path, site: dict) -> Path:
     hours = Frame(START, 3600, {"outdoor.temp_degc": np.array([10.0, 15, 20])})
-    write_frame(folder / "data" / "inputs.parquet", hours)
-    (folder / "site.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
-    return folder
+    return write_pack(folder, built, site, hours)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +97,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(built, tmp_path_factory):
-    return write_pack(tmp_path_factory.mktemp("pack") / "tanks", built, document())
+    return pack_of(tmp_path_factory.mktemp("pack") / "tanks", built, document())
 
 
 def failures(site: dict, folder: Path) -> str:
@@ -248,7 +228,7 @@ def test_a_crash_is_an_error_of_that_fmu_and_leaves_no_process_behind(built, tmp
     folder = shutil.copytree(built, tmp_path / "with_rogue")
     build(folder, ROGUE)
     build(folder, GAIN)
-    pack = load_site(write_pack(tmp_path / "pack", folder, site))
+    pack = load_site(pack_of(tmp_path / "pack", folder, site))
     simulator = pack.site.plant.simulator
     plant = FmuPlant.open(pack, simulator, START)
     processes = [p._host._process for p in plant._run.master.processes.values()]

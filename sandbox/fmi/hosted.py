@@ -64,6 +64,8 @@ class HostedFmu:
         """Send operations; `doing` completes the sentence that an error says."""
         if self._failure is not None:
             raise self._failure
+        if not self._finalizer.alive:  # its descriptors are somebody else's by now
+            raise FmuError(f"{self.label} is closed", "start it again")
         self._doing, self._sent = doing, len(operations)
         seconds = seconds or self.limits.call_s
         try:
