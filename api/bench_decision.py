@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from agents.decision import LEAST_MARGINS
 from agents.inprocess_dispatch import InProcessDispatcher
 from agents.ray_dispatch import RayDispatcher
+from api.bench_figure import Figure
 from api.closed_loop import Loop, loop_result, open_loop, run_loop
 from api.demo import SENTENCE
 from api.demo_stack import Stack
@@ -31,37 +31,6 @@ from sandbox.shadow import evaluate
 Say = Callable[[str], None]
 START = parse_iso("2026-01-13T00:00:00-08:00")
 SHADOW_START = parse_iso("2026-01-09T00:00:00-08:00")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number beside its target."""
-
-    name: str
-    value: float
-    unit: str
-    target: float | None = None
-    at_least: bool = False
-    note: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the target is met; true without one."""
-        if self.target is None:
-            return True
-        return self.value >= self.target if self.at_least else self.value <= self.target
-
-    def row(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"name": self.name, "value": self.value, "unit": self.unit, "target": self.target,
-                "ok": self.ok, "note": self.note}  # fmt: skip
-
-    def text(self) -> str:
-        """For a terminal."""
-        sign = ">=" if self.at_least else "<="
-        target = "" if self.target is None else f"target {sign} {self.target:g}"
-        mark = "" if self.target is None else ("ok" if self.ok else "MISSED")
-        return f"{self.name:58}{self.value:10.3f} {self.unit:6}{target:18}{mark:8}{self.note}"
 
 
 def run_bench(folder: Path, *, quick: bool, say: Say) -> list[Figure]:
