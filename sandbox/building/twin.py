@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from graph.errors import InputError
 from graph.site import Site
+from graph.snapshot import History
 from sandbox.building.inputs import hours_from, simulation_columns, stack
 from sandbox.building.layout import building_layout
 from sandbox.building.names import parameter_names
@@ -224,6 +225,12 @@ class BuildingTwin(PlanningFace):
             hp_on=np.zeros(futures, dtype=bool),
             hp_held_s=np.full(futures, 1e9),
         )
+
+    def recent_errors(self, history: History) -> dict[str, Array]:
+        """See `sandbox.twin.Twin.recent_errors`: unexplained heat of zones, power of units."""
+        from sandbox.building.errors import recent_errors
+
+        return recent_errors(self, history)
 
     def direct_residuals(self, columns: Mapping[str, Array]) -> dict[str, Array]:
         """See `sandbox.twin.Twin.direct_residuals`: the balance at the grid connection."""

@@ -1,0 +1,183 @@
+"""Parts of a fit put together: one record of parameters, covariances and structure."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.errors import InputError
+from graph.site import Site
+from sandbox.building.calendar import profile_from
+from sandbox.building.layout import BuildingLayout
+from sandbox.building.names import parameter_names, space_of, textbook
+from sandbox.building.rows import Rows
+from sandbox.building.structure import Structure
+from sandbox.building.twin import BuildingTwin
+from sandbox.building.unit_fit import (
+    PartFit,
+    coil_heat,
+    fit_capacity,
+    fit_fresh_air,
+    fit_night_band,
+    fit_power,
+)
+from sandbox.building.zone_fit import FitWindows, ZoneFit, fit_zone, shrunk_means
+from sandbox.parameters import TwinParameters, covariance_rows
+
+Array = NDArray[np.float64]
+# By parameter: the conductance between two zones and the variance of its logarithm.
+Couplings = dict[str, tuple[float, float]]
+TAUS_H = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+TAU_STD = 0.3
+TAU_STRIDE_H = 5.0
+TAU_LENGTH_H = 2.0
+
+
+@dataclass
+class Values:
+    """Parameters as they become known: value and covariance block by names."""
+
+    values: dict[str, float]
+    blocks: list[tuple[tuple[str, ...], Array]] = field(default_factory=list)
+
+    def take(self, part: PartFit) -> None:
+        """Adopt a part."""
+        self.values |= dict(zip(part.names, part.values.tolist(), strict=True))
+        self.blocks.append((part.names, part.covariance))
+
+
+def fit_zones(
+    rows: Rows, structure: Structure, windows: FitWindows, part: slice,
+    near: dict[str, ZoneFit], evaluations: int,
+) -> tuple[dict[str, ZoneFit], Couplings]:  # fmt: skip
+    """All zones: each by itself, then once more with couplings that both sides agree on."""
+    guess = textbook(rows.layout, structure)
+    start = {z: dict(zip(f.names, f.values.tolist(), strict=True)) for z, f in near.items()}
+    alone = {
+        z: fit_zone(rows, structure, z, guess, windows, part, gain=near[z].gain,
+                    evaluations=evaluations, rounds=1, near=start[z])
+        for z in structure.order
+    }  # fmt: skip
+    shared = agreed(structure, alone)
+    together = guess | {n: v for n, (v, _) in shared.items()}
+    found = {}
+    for z, fit in alone.items():
+        before = dict(zip(fit.names, fit.values.tolist(), strict=True))
+        found[z] = fit_zone(rows, structure, z, together, windows, part, frozenset(shared),
+                            fit.gain, evaluations, 2, before)  # fmt: skip
+    return found, shared
+
+
+def agreed(structure: Structure, fits: dict[str, ZoneFit]) -> Couplings:
+    """(value, variance of its logarithm) of each coupling: both zones' estimates by precision."""
+    found = {}
+    for a, b in structure.pairs:
+        name = f"{a}.ua_{b}_kw_k"
+        logs, precision = [], []
+        for fit in (fits[a], fits[b]):
+            i = fit.names.index(name)
+            logs.append(float(np.log(fit.values[i])))
+            precision.append(1.0 / float(fit.covariance[i, i]))
+        total = sum(precision)
+        mean = sum(v * w for v, w in zip(logs, precision, strict=True)) / total
+        found[name] = (float(np.exp(mean)), 1.0 / total)
+    return found
+
+
+def known_values(
+    rows: Rows, structure: Structure, fits: dict[str, ZoneFit], couplings: Couplings
+) -> tuple[Structure, Values]:
+    """The structure with its recurring gains, and the zones' parameters."""
+    known = Values(textbook(rows.layout, structure))
+    for fit in fits.values():
+        own = [i for i, n in enumerate(fit.names) if n not in couplings]
+        names = tuple(fit.names[i] for i in own)
+        known.take(PartFit(names, fit.values[own], fit.covariance[np.ix_(own, own)], fit.rmse))
+    for name, (value, variance) in couplings.items():
+        known.take(PartFit((name,), np.array([value]), np.array([[variance]]), 0.0))
+    gains = {z: profile_from(f.gain) for z, f in fits.items()}
+    return replace(structure, gains_kw=gains), known
+
+
+def fit_units(rows: Rows, known: Values, part: slice) -> dict[str, float]:
+    """Fresh air, capacities and power of every unit into `known`; residual spreads by part."""
+    spread = {}
+    if not rows.inferred:
+        for zone in rows.layout.zones:
+            air = fit_fresh_air(rows, zone.id, known.values, part)
+            known.take(air)
+            spread[f"{zone.id}.fresh_air_kw"] = air.rmse
+    for unit, zones in rows.layout.zones_of.items():
+        coil = {z: coil_heat(rows, z, known.values) for z in zones}
+        for mode in ("heating", "cooling"):
+            known.take(fit_capacity(rows, unit, mode, known.values, coil, part))
+        if not rows.inferred:
+            power = fit_power(rows, unit, known.values, coil, part)
+            known.take(power)
+            spread[f"{unit}.power_kw"] = power.rmse
+    known.take(fit_night_band(rows, part))
+    return spread
+
+
+def recurring_power(
+    site: Site, rows: Rows, structure: Structure, known: Values, part: slice
+) -> Structure:
+    """The structure with each unit's power that recurs with the hour beyond its model."""
+    from sandbox.building.errors import modelled_power
+
+    twin = BuildingTwin(site, as_parameters(rows.layout, structure, known))
+    found = {}
+    for unit, power in modelled_power(twin, rows).items():
+        rest = np.where(rows.usable, rows.power[unit] - power, np.nan)[part]
+        found[unit] = profile_from(shrunk_means(rest, rows.kinds[part], rows.steps(1.0)))
+    return replace(structure, power_kw=found)
+
+
+def fit_pace(
+    site: Site, rows: Rows, structure: Structure, known: Values, part: slice
+) -> dict[str, float]:
+    """The thermostats' time constant into `known`: the best of a few in closed loop; the errors."""
+    from sandbox.building.predict import input_table, predict, states_of, window_rows
+
+    length = rows.steps(TAU_LENGTH_H)
+    starts = rows.starts(part.start, part.stop, length, rows.steps(TAU_STRIDE_H))
+    twin = BuildingTwin(site, as_parameters(rows.layout, structure, known))
+    states, table = states_of(twin, rows), input_table(twin, rows)
+    starts = starts[np.isfinite(states[starts]).all(axis=1)]
+    errors = {}
+    at = twin.parameters.names.index("zones.thermostat_tau_h")
+    for tau in TAUS_H:
+        values = np.array(twin.parameters.values)
+        values[at] = tau
+        run = predict(twin, rows, starts, length, states=states, table=table, parameters=values)
+        actual = window_rows(starts, length)
+        squares = [np.mean((run.temps[z] - rows.temps[z][actual]) ** 2) for z in run.temps]
+        errors[tau] = float(np.sqrt(np.mean(squares)))
+    best = min(errors, key=lambda t: errors[t])
+    names = ("zones.thermostat_tau_h",)
+    known.take(PartFit(names, np.array([best]), np.array([[TAU_STD**2]]), errors[best]))
+    return {f"{t:g}": round(e, 4) for t, e in errors.items()}
+
+
+def as_parameters(layout: BuildingLayout, structure: Structure, known: Values) -> TwinParameters:
+    """One record. Raises InputError when a value is not finite: the fit has run away."""
+    names = parameter_names(layout, structure)
+    values = np.array([known.values[n] for n in names])
+    if not np.isfinite(values).all():
+        odd = [n for n, v in zip(names, values, strict=True) if not np.isfinite(v)]
+        raise InputError(
+            f"the fit found no finite {', '.join(odd)}", "look at the telemetry of these assets"
+        )
+    at = {n: i for i, n in enumerate(names)}
+    covariance = np.zeros((len(names), len(names)))
+    for block, part in known.blocks:
+        index = [at[n] for n in block]
+        covariance[np.ix_(index, index)] = (part + part.T) / 2.0
+    return TwinParameters(
+        kind="building",
+        names=names,
+        values=tuple(float(v) for v in values),
+        spaces=tuple(space_of(n) for n in names),
+        covariance=covariance_rows(np.round(covariance, 9)),
+        structure=structure.as_dict(),
+    )

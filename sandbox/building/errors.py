@@ -1,0 +1,85 @@
+"""What a building twin gets wrong hour by hour: heat that no model explains, power beyond it.
+
+Zone heat is metered, so what a zone's balance lacks follows directly: the heat that, added to the
+model from measured air and filtered hidden nodes, gives the air temperature that was measured. The
+power error is metered power less what the model needs for the metered heat. Both are beyond what
+recurs with the hour (`Structure.gains_kw`, `power_kw`). See `sandbox.model_errors` for their use.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.errors import InputError
+from graph.snapshot import History
+from graph.telemetry import Frame
+from sandbox.building.predict import input_table, recurring_gain_rows, states_of, zone_values
+from sandbox.building.rows import Rows, prepare_rows
+from sandbox.building.twin import BuildingTwin
+from sandbox.building.zone_linear import ZoneLinear
+from sandbox.model_errors import HEAT, POWER, ModelErrors, by_day
+
+Array = NDArray[np.float64]
+RECENT_H = 30  # hours of errors that are told of the present: the last day and some
+LEAST_RECENT_H = 6
+
+
+def row_errors(twin: BuildingTwin, rows: Rows) -> dict[str, Array]:
+    """Errors (R,) of every row by name; NaN where telemetry is missing."""
+    found = {}
+    gains = recurring_gain_rows(twin, rows)
+    for zone in twin.structure.order:
+        model = ZoneLinear(twin.structure, zone, rows)
+        gain = gains[f"{zone}.gain_kw"]
+        found[f"{zone}{HEAT}"] = model.unexplained(zone_values(twin, model.names), gain)
+    for unit, power in modelled_power(twin, rows).items():
+        found[f"{unit}{POWER}"] = np.where(rows.usable, rows.power[unit] - power, np.nan)
+    return found
+
+
+def modelled_power(twin: BuildingTwin, rows: Rows) -> dict[str, Array]:
+    """Electric power (R,) by unit that the model needs for the metered heat; NaN in row 0."""
+    table = input_table(twin, rows, given_heat=True)
+    states = np.nan_to_num(states_of(twin, rows), nan=20.0)
+    _, outputs = twin.run_table(states[:-1], table[1:, None, :])
+    names = twin.model.output_names
+    return {
+        u.id: np.concatenate([[np.nan], outputs[:, 0, names.index(f"{u.id}.power_kw")]])
+        for u in rows.layout.units
+    }
+
+
+def model_errors(twin: BuildingTwin, rows: Rows, first: int, last: int) -> ModelErrors:
+    """Whole local days of hourly errors in rows [first, last)."""
+    hourly = {}
+    begin = rows.hours.begins[0]
+    for name, values in row_errors(twin, rows).items():
+        part = values.copy()
+        part[:first], part[last:] = np.nan, np.nan
+        hourly[name], begin = rows.hourly(part)
+    return by_day(hourly, begin.astimezone(rows.layout.site.zone_info))
+
+
+def centred(errors: ModelErrors) -> ModelErrors:
+    """The same days without their mean day: what recurs is in the twin already.
+
+    Errors of refits have means of their own, which are the refits' and not the twin's.
+    """
+    return ModelErrors(errors.days, {n: v - errors.mean_day[n] for n, v in errors.paths.items()})
+
+
+def recent_errors(twin: BuildingTwin, history: History) -> dict[str, Array]:
+    """Errors (hours,) of the whole hours up to the end of `history`, newest last; {} if unknown."""
+    columns = {s: np.array(v, dtype=float) for s, v in history.signals.items()}
+    frame = Frame(history.start, history.step_s, columns)
+    try:
+        rows = prepare_rows(twin.layout, frame)
+    except InputError:
+        return {}
+    if rows.inferred or not twin.layout.heat_metered or not rows.stretches(0, len(rows)):
+        return {}
+    found = {}
+    for name, values in row_errors(twin, rows).items():
+        hourly, _ = rows.hourly(values)
+        if np.isfinite(hourly).sum() >= LEAST_RECENT_H:
+            found[name] = hourly[-RECENT_H:]
+    return found
