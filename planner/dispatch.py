@@ -1,4 +1,6 @@
-"""Plans an energy hub: from a snapshot and an intent to setpoints with the account of the solve.
+"""Plans an energy hub or a building: from a snapshot and an intent to setpoints.
+
+Every plan carries the account of its solve.
 
 A mixed-integer linear programme on the twin's numbers (`dispatch_physics`), solved by HiGHS
 (`milp_highs` says why directly). Every outcome is a `Plan` with a status; only a usable one may
@@ -22,11 +24,12 @@ from planner.dispatch_objective import objective, quantity_constant, quantity_co
 from planner.dispatch_options import PEAK_RESOLUTION_KW, SolveOptions
 from planner.dispatch_physics import CopPoint
 from planner.dispatch_problem import DispatchProblem, build_problem, reference_cop
+from planner.dispatch_reach import within_reach
 from planner.dispatch_refine import refine
 from planner.dispatch_search import Found, search
 from planner.dispatch_setpoints import predicted, setpoints
 from planner.explain_solve import active_constraints, price_of_starts
-from planner.hub_model import HubModel, hub_numbers
+from planner.hub_model import hub_numbers
 from planner.margins import Margins
 from planner.milp import About
 from planner.milp_highs import relative_gap
@@ -41,7 +44,7 @@ NO_POINT = (SolveStatus.INFEASIBLE, SolveStatus.ITERATION_LIMIT, SolveStatus.NOD
 
 def plan_dispatch(
     site: Site,
-    twin: HubModel,
+    twin: object,
     snapshot: Snapshot,
     intent: Intent,
     *,
@@ -52,6 +55,7 @@ def plan_dispatch(
     """Plan the snapshot's whole horizon.
 
     Args:
+        twin: a `HubModel`, or for a site with air units a `BuildingModel`: see `hub_model`.
         margin: how far inside its bounds the plan stays (default: not at all).
         incumbent: the last plan; its on/off pattern, shifted to now, is tried first.
         options: gap, limits, what to explain.
@@ -104,6 +108,7 @@ def _plan(
     refined = found
     if options.refine:
         problem, refined = refine(problem, found, intent, margin, options)
+    refined = within_reach(problem, refined)
     checked = assess(problem, refined, options)
     plan = _report(problem, refined, checked, ())
     if not options.explain or not plan.status.usable:

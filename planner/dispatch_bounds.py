@@ -11,6 +11,7 @@ from graph.intent import Band, Intent, Window
 from graph.schedules import scheduled
 from graph.site import Site
 from graph.units import canonical_unit, convert
+from planner.dispatch_comfort import Edges, comfort_band, setback, wished_edges
 from planner.dispatch_inputs import DispatchInputs
 from planner.dispatch_options import PRIORITY_RATIO
 from planner.margins import Margins
@@ -55,7 +56,7 @@ def collect_bounds(
             for signal in constraint.signals:
                 if not signal.endswith("setpoint_degc"):
                     found += _band_bounds(data, intent, index, constraint, signal, signals)
-    found += _comfort_bounds(data, intent)
+    found += _air_room_bounds(data, intent) if data.hub.units else _comfort_bounds(data, intent)
     return tuple(_with_margin(data.site, bound, margins) for bound in found)
 
 
@@ -210,6 +211,37 @@ def _comfort_bounds(data: DispatchInputs, intent: Intent) -> list[Bound]:
             usual = local_setpoints(data.site, data.starts) - 1.0
             text = f"{label}: not below what the local controller holds, less 1 K"
             found.append(_bound(data, f"comfort:{signal}", text, signal, 1, usual, hard=False))
+    return found
+
+
+def _air_room_bounds(data: DispatchInputs, intent: Intent) -> list[Bound]:
+    """Comfort in its hours and the local law's setback outside, softly, beside what is wished."""
+    found: list[Bound] = []
+    site, start, steps = data.site, data.snapshot.as_of, data.steps
+    for zone in data.parts.zones:
+        signal = f"{zone}.temp_degc"
+        label = site.signal(signal).label or signal
+        wished = wished_edges(site, intent, zone, start, steps)
+        band = comfort_band(site, zone, start, steps).beside(wished)
+        held = "edge of the comfort band" if site.comfort else "edge of what the local law holds"
+        found += _edge_bounds(data, f"comfort:{signal}", f"{label}: {{}} {held}", signal, band)
+        outside = setback(site, zone, start, steps).beside(wished)
+        text = f"{label}: {{}} setback of the local law"
+        found += _edge_bounds(data, f"setback:{signal}", text, signal, outside)
+    return found
+
+
+def _edge_bounds(
+    data: DispatchInputs, name: str, text: str, signal: str, edges: Edges
+) -> list[Bound]:
+    found = []
+    for sense, value, word in ((1, edges.low, "lower"), (-1, edges.high, "upper")):
+        mask = np.isfinite(value)
+        if mask.any():
+            seen = np.unique(value[mask])
+            label = text.format(word) + (f" {seen[0]:g} degC" if len(seen) == 1 else "")
+            finite = np.where(mask, value, 0.0)
+            found.append(_bound(data, name, label, signal, sense, finite, hard=False, mask=mask))
     return found
 
 

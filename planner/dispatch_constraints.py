@@ -1,6 +1,6 @@
 """Bounds, limits and holds as rows, with the slack columns that price the soft ones."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -96,10 +96,11 @@ class Rows:
 
 def add_bound(rows: Rows, bound: Bound) -> None:
     """One bound: hard, soft, elastic or recovering, tightened by its margin."""
+    data, expression = rows.data, rows.hub.signals[bound.signal]
+    bound = at_period_ends(data, bound)
     steps = np.flatnonzero(bound.mask)
     if not len(steps):
         return
-    data, expression = rows.data, rows.hub.signals[bound.signal]
     about = About(bound.id, bound.label, bound.signal, bound.unit, tuple(int(k) for k in steps))
     saving = unit_saving(data, bound.signal, rows.dearest_kwh)
     terms = sliced(expression, steps)
@@ -124,6 +125,24 @@ def add_bound(rows: Rows, bound: Bound) -> None:
     edge = bound.value[steps] + bound.sense * bound.margin - expression.constant[steps]
     lower, upper = (edge, INF) if bound.sense > 0 else (-INF, edge)
     rows.builder.rows(terms, lower, upper, about=about)
+
+
+def at_period_ends(data: DispatchInputs, bound: Bound) -> Bound:
+    """A bound on a room's temperature, where the grid has long periods: the tightest value of a
+    period, at its end, where the problem knows the temperature."""
+    zones = data.hub.zones
+    asset = bound.signal.split(".", 1)[0]
+    if not data.grid.coarse or zones is None or asset not in zones.zones:
+        return bound
+    if not bound.signal.endswith(".temp_degc"):
+        return bound
+    tight = np.full(len(data.grid.ends), -np.inf)
+    np.maximum.at(tight, data.grid.period[bound.mask], (bound.sense * bound.value)[bound.mask])
+    value, mask = bound.value.copy(), np.zeros_like(bound.mask)
+    covered = np.isfinite(tight)
+    at = data.grid.ends[covered]
+    value[at], mask[at] = bound.sense * tight[covered], True
+    return replace(bound, value=value, mask=mask)
 
 
 # One unit of relaxation weighs the same for each kind of constraint when it is about so large.
@@ -193,6 +212,9 @@ def add_holds(rows: Rows) -> None:
             rows.builder.rows([(hub.heat.power[steps], 1.0)], power, power, about=about)
             rows.builder.rows([(hub.heat.on[steps], 1.0)], runs * 1.0, runs * 1.0)
             rows.forced_on[steps] = runs * 1.0
+        elif hub.air is not None:
+            sense = 1 if point.endswith(".heating_setpoint_degc") else -1
+            _hold_thermostat(rows, about, asset, sense, steps, wanted)
         else:
             _hold_zone(rows, about, asset, steps, wanted)
 
@@ -222,3 +244,26 @@ def _hold_zone(
     above = rows.slack(about, SlackKind.HOLD, price)
     terms = [*sliced(rows.hub.signals[signal], steps), (below, 1.0), (above, -1.0)]
     rows.builder.rows(terms, wanted, wanted, about=about)
+
+
+def _hold_thermostat(
+    rows: Rows, about: About, zone: str, sense: int, steps: NDArray[np.int64], wanted: Array
+) -> None:
+    """A held heating setpoint keeps its room from being colder, a cooling one from being warmer.
+
+    That it does no more than that is said in `dispatch_air`.
+    """
+    signal = f"{zone}.temp_degc"
+    price = RECOVERY_FACTOR * unit_saving(rows.data, signal, rows.dearest_kwh)
+    value, mask = np.zeros(rows.data.steps), np.zeros(rows.data.steps, dtype=bool)
+    value[steps], mask[steps] = wanted, True
+    bound = at_period_ends(
+        rows.data, Bound(about.id, about.label, signal, "degC", sense, value, mask, hard=True)
+    )
+    at = np.flatnonzero(bound.mask)
+    about = About(about.id, about.label, signal, "degC", tuple(int(k) for k in at))
+    short = rows.slack(about, SlackKind.HOLD, price)
+    terms = [*sliced(rows.hub.signals[signal], at), (short, float(sense))]
+    edge = bound.value[at]
+    lower, upper = (edge, INF) if sense > 0 else (-INF, edge)
+    rows.builder.rows(terms, lower, upper, about=about)

@@ -7,19 +7,21 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from graph.assets import Battery, BufferTank, HeatPump
+from graph.assets import AirUnit, Battery, BufferTank, HeatPump, Zone
 from graph.errors import InputError
+from graph.schedules import StartSchedule, scheduled
 from graph.signals import Quality
 from graph.site import Site
 from graph.snapshot import Snapshot
 from planner.hub_model import HubNumbers
+from planner.time_grid import TimeGrid, time_grid
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Equipment:
-    """The site's parts by their role in the hub."""
+    """The site's parts by their role. `zones` are all on the tank, or all on `units`."""
 
     grid: str
     batteries: tuple[Battery, ...]
@@ -29,6 +31,16 @@ class Equipment:
     pvs: tuple[str, ...]
     loads: tuple[str, ...]
     weather: str | None
+    units: tuple[AirUnit, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnitSeries:
+    """An air unit over the horizon, each (N,): heat per electric power, and its other power, kW."""
+
+    cop_heating: Array
+    cop_cooling: Array
+    base_kw: Array
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,9 @@ class DispatchInputs:
     """All numbers of one dispatch problem. Arrays of shape (N,) unless said otherwise.
 
     Powers in kW, prices in currency a kWh, carbon in kg a kWh, temperatures in degC. `zone_state`
-    is (S,), `energy0` kWh by battery. `held[point]` is (N,) with NaN where nobody holds the point.
+    is (S,), `forcing` (S, N) what acts on it besides the rooms' heat, `energy0` kWh by battery.
+    `held[point]` is (N,) with NaN where nobody holds the point. `grid` says which steps share one
+    decision on the rooms' heat.
     """
 
     site: Site
@@ -53,7 +67,10 @@ class DispatchInputs:
     ghi: Array
     pv: dict[str, Array]
     load: dict[str, Array]
+    units: dict[str, UnitSeries]
     zone_state: Array
+    forcing: Array
+    grid: TimeGrid
     tank0: float
     energy0: dict[str, float]
     on0: bool
@@ -77,11 +94,11 @@ class DispatchInputs:
 
 
 def equipment(site: Site) -> Equipment:
-    """The parts of an energy hub.
+    """The parts of an energy hub or of a building.
 
     Raises:
         InputError: not one grid connection; more than one heat pump, tank or weather station; a
-            zone without heat pump and tank.
+            zone without what serves it, or zones on both a tank and air units.
     """
     count = {k: len(site.of_kind(k)) for k in ("grid_connection", "heat_pump", "buffer_tank")}
     if count["grid_connection"] != 1:
@@ -95,10 +112,11 @@ def equipment(site: Site) -> Equipment:
             "the dispatch planner knows none, or one heat pump with its one tank",
         )
     pumps = [cast(HeatPump, a) for a in site.of_kind("heat_pump")]
+    units = tuple(cast(AirUnit, a) for a in site.of_kind("air_unit"))
     zones = tuple(a.id for a in site.of_kind("zone"))
-    if zones and not pumps:
-        raise InputError(f"site {site.id} has heated zones and no heat pump", "declare both")
+    _check_served(site, bool(pumps), units)
     weather = site.of_kind("weather")
+    sources = [pumps[0].source] if pumps else [u.source for u in units] or [w.id for w in weather]
     return Equipment(
         grid=site.of_kind("grid_connection")[0].id,
         batteries=tuple(cast(Battery, a) for a in site.of_kind("battery")),
@@ -107,8 +125,28 @@ def equipment(site: Site) -> Equipment:
         zones=zones,
         pvs=tuple(a.id for a in site.of_kind("pv")),
         loads=tuple(a.id for a in site.of_kind("load")),
-        weather=pumps[0].source if pumps else (weather[0].id if weather else None),
+        weather=sources[0] if sources else None,
+        units=units,
     )
+
+
+def _check_served(site: Site, pumped: bool, units: tuple[AirUnit, ...]) -> None:
+    """Every zone hangs on the tank, or every zone on an air unit."""
+    zones = [cast(Zone, a) for a in site.of_kind("zone")]
+    on_units = [z for z in zones if z.source in {u.id for u in units}]
+    if zones and not pumped and not units:
+        raise InputError(f"site {site.id} has heated zones and no heat pump", "declare both")
+    if units and (pumped or len(on_units) < len(zones)):
+        other = next((z.id for z in zones if z not in on_units), "the tank")
+        raise InputError(
+            f"site {site.id} has air units, and {other} is not on one",
+            "the dispatch planner heats zones from one tank, or all of them from air units",
+        )
+    if len({u.source for u in units}) > 1:
+        raise InputError(
+            f"the air units of site {site.id} name several weather stations",
+            "the dispatch planner knows one weather a site",
+        )
 
 
 def dispatch_inputs(site: Site, hub: HubNumbers, snapshot: Snapshot) -> DispatchInputs:
@@ -124,9 +162,13 @@ def dispatch_inputs(site: Site, hub: HubNumbers, snapshot: Snapshot) -> Dispatch
             f"the snapshot's step is {snapshot.step_s} s, the site's {site.step_s} s",
             "take the snapshot on the site's step",
         )
-    prices, weather = snapshot.prices, parts.weather
+    prices = snapshot.prices
     state = dict(zip(snapshot.estimate.names, snapshot.estimate.mean, strict=True))
-    nothing = np.zeros(steps)
+    starts = tuple(snapshot.as_of + timedelta(seconds=site.step_s * k) for k in range(steps))
+    outdoor, ghi = _weather(site, snapshot, parts.weather)
+    pv = {a: _forecast(snapshot, f"{a}.power_kw") for a in parts.pvs}
+    load = {a: _forecast(snapshot, f"{a}.power_kw") for a in parts.loads}
+    rooms = len(parts.zones) if parts.units else 0
     return DispatchInputs(
         site=site,
         snapshot=snapshot,
@@ -134,17 +176,20 @@ def dispatch_inputs(site: Site, hub: HubNumbers, snapshot: Snapshot) -> Dispatch
         parts=parts,
         steps=steps,
         hours=site.step_s / 3600.0,
-        starts=tuple(snapshot.as_of + timedelta(seconds=site.step_s * k) for k in range(steps)),
+        starts=starts,
         import_price=_series("import price", prices.import_price, steps),
         export_price=_series("export price", prices.export_price, steps),
         carbon=_series("carbon intensity", prices.carbon_g_per_kwh, steps) / 1000.0,
-        outdoor=_forecast(snapshot, f"{weather}.temp_degc") if weather else nothing,
-        ghi=_forecast(snapshot, f"{weather}.ghi_w_m2") if weather else nothing,
-        pv={a: _forecast(snapshot, f"{a}.power_kw") for a in parts.pvs},
-        load={a: _forecast(snapshot, f"{a}.power_kw") for a in parts.loads},
+        outdoor=outdoor,
+        ghi=ghi,
+        pv=pv,
+        load=load,
+        units=_units(hub, outdoor, snapshot),
         zone_state=np.array(
             [_state(state, n) for n in hub.zones.states] if hub.zones else [], dtype=float
         ),
+        forcing=_forcing(hub, snapshot),
+        grid=time_grid(starts, site.step_s, rooms, site.zone_info),
         tank0=_state(state, f"{parts.tank.id}.temp") if parts.tank else 0.0,
         energy0={
             b.id: _state(state, f"{b.id}.soc_pct") / 100.0 * hub.batteries[b.id].capacity_kwh
@@ -154,6 +199,47 @@ def dispatch_inputs(site: Site, hub: HubNumbers, snapshot: Snapshot) -> Dispatch
         since_change_s=_since_change(snapshot, parts.pump),
         held=_held(site, snapshot),
     )
+
+
+def _weather(site: Site, snapshot: Snapshot, weather: str | None) -> tuple[Array, Array]:
+    """Outdoor temperature and irradiance, 0 where the site has no weather station or no sensor."""
+    known = {s.id for s in site.signals}
+    nothing = np.zeros(snapshot.horizon_steps)
+    names = (f"{weather}.temp_degc", f"{weather}.ghi_w_m2") if weather else ()
+    found = [_forecast(snapshot, n) if n in known else nothing for n in names]
+    return (found[0], found[1]) if found else (nothing, nothing)
+
+
+def _forcing(hub: HubNumbers, snapshot: Snapshot) -> Array:
+    """What acts on the zones besides their heat, (S, N), checked."""
+    steps = snapshot.horizon_steps
+    if hub.zones is None:
+        return np.zeros((0, steps))
+    w = {f.signal: np.asarray(f.values, dtype=float)[:steps] for f in snapshot.forecasts}
+    try:
+        forcing = np.asarray(hub.zones.forcing(w, snapshot.as_of, steps), dtype=float)
+    except KeyError as missing:
+        name = missing.args[0]
+        raise InputError(f"the snapshot has no forecast of {name}", "forecast it first") from None
+    if forcing.shape != (len(hub.zones.states), steps) or not np.all(np.isfinite(forcing)):
+        raise InputError(
+            "what acts on the rooms is not a number at every step of the horizon",
+            "mend the forecasts",
+        )
+    return forcing
+
+
+def _units(hub: HubNumbers, outdoor: Array, snapshot: Snapshot) -> dict[str, UnitSeries]:
+    steps, found = snapshot.horizon_steps, {}
+    for unit in hub.units:
+        heating, cooling = unit.cop(outdoor, snapshot.as_of)
+        base = unit.base_kw(snapshot.as_of, steps)
+        series = [np.broadcast_to(np.asarray(v, dtype=float), (steps,))
+                  for v in (heating, cooling, base)]  # fmt: skip
+        if not all(np.all(np.isfinite(v)) for v in series) or min(map(np.min, series[:2])) <= 0:
+            raise InputError(f"the twin's figures of {unit.id} are no usable numbers", "fit it")
+        found[unit.id] = UnitSeries(*series)
+    return found
 
 
 def _series(what: str, values: Any, steps: int) -> Array:
@@ -202,17 +288,28 @@ def _since_change(snapshot: Snapshot, pump: HeatPump | None) -> float:
     return float("inf") if changed is None else (snapshot.as_of - changed).total_seconds()
 
 
+def law_of(site: Site, point: str) -> tuple[StartSchedule, ...]:
+    """The local law's schedule of a thermostat with two setpoints; empty for any other point."""
+    if point.endswith(".heating_setpoint_degc"):
+        return site.baseline.zone_heating_degc
+    return site.baseline.zone_cooling_degc if point.endswith(".cooling_setpoint_degc") else ()
+
+
 def _held(site: Site, snapshot: Snapshot) -> dict[str, Array]:
+    """Values that people hold, by point; what they leave to a scheduled law has the law's."""
     held: dict[str, Array] = {}
     known = {s.id for s in site.setpoints}
+    steps = range(snapshot.horizon_steps)
+    starts = [snapshot.as_of + timedelta(seconds=site.step_s * k) for k in steps]
     for hold in snapshot.holds:
         if hold.point not in known:
             raise InputError(f"a hold on {hold.point}, which is no setpoint of {site.id}")
-        if hold.local_law:
+        law = law_of(site, hold.point) if hold.local_law else ()
+        if hold.local_law and not law:
             continue  # the law's moves are the twin's affair; the plan only leaves the point out
-        values = held.setdefault(hold.point, np.full(snapshot.horizon_steps, np.nan))
-        for k in range(snapshot.horizon_steps):
-            begin = snapshot.as_of + timedelta(seconds=site.step_s * k)
+        ours = scheduled(law, starts, site.zone_info) if law else np.full(len(starts), hold.value)
+        values = held.setdefault(hold.point, np.full(len(starts), np.nan))
+        for k, begin in enumerate(starts):
             if hold.until is None or begin < hold.until:
-                values[k] = hold.value
+                values[k] = ours[k]
     return held

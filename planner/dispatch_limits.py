@@ -9,11 +9,13 @@ from graph.units import convert
 from planner.dispatch_bounds import mask_of, rank
 from planner.dispatch_calendar import local_dates
 from planner.dispatch_constraints import ELASTIC_SCALE, Mode, Rows, SlackKind
+from planner.dispatch_inputs import DispatchInputs
 from planner.dispatch_options import PENALTY_FACTOR
 from planner.milp import INF, About, Index, Term
 
 Mask = NDArray[np.bool_]
 TOTAL_UNITS = {"energy": "kWh", "emissions": "kg"}
+HEATING, COOLING = ".heating_setpoint_degc", ".cooling_setpoint_degc"
 
 
 def add_limits(rows: Rows, intent: Intent) -> None:
@@ -133,9 +135,12 @@ def _keep_off(rows: Rows, index: int, item: KeepOff, mask: Mask, weight: float) 
             rows.forced_on[steps] = 0.0
     elif hub.heat is not None and data.hub.zones and asset in data.hub.zones.zones:
         terms = [(hub.heat.heat[data.hub.zones.zones.index(asset)][steps], 1.0)]
+    elif hub.air is not None and data.hub.zones and asset in data.hub.zones.zones:
+        heating, cooling = hub.air.zones[data.hub.zones.zones.index(asset)]
+        terms = [((heating if item.point.endswith(HEATING) else cooling)[steps], 1.0)]
     else:
         raise InputError(f"{item.point} cannot be kept off", "name a setpoint of the plan")
-    label = f"{next(a.label or a.id for a in data.site.assets if a.id == asset)} stays off"
+    label = f"{_what_stays_off(data, item.point)} stays off"
     ident = f"intent:{index}:{item.point}:keep_off"
     about = About(ident, label, item.point, "kW", tuple(steps.tolist()))
     if not item.hard:
@@ -147,6 +152,14 @@ def _keep_off(rows: Rows, index: int, item: KeepOff, mask: Mask, weight: float) 
         )
         terms.append((np.repeat(one, len(steps)), -1.0))
     rows.builder.rows(terms, -INF, 0.0, about=about)
+
+
+def _what_stays_off(data: DispatchInputs, point: str) -> str:
+    asset = point.split(".", 1)[0]
+    name = next(a.label or a.id for a in data.site.assets if a.id == asset)
+    sides = {HEATING: "heating", COOLING: "cooling"}
+    side = next((word for end, word in sides.items() if point.endswith(end)), "")
+    return f"{name}: {side}" if side else name
 
 
 def _dwell_and_ramp(rows: Rows, point: str) -> None:

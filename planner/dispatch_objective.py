@@ -3,13 +3,14 @@
 import numpy as np
 
 from planner.dispatch_calendar import days_left_in_month, local_dates
-from planner.dispatch_constraints import Rows
-from planner.dispatch_options import COST_TIEBREAK, START_TIEBREAK_KWH
+from planner.dispatch_comfort import comfort_band
+from planner.dispatch_constraints import Rows, sliced
+from planner.dispatch_options import AIR_TIEBREAK, COST_TIEBREAK, START_TIEBREAK_KWH
 from planner.dispatch_prices import Rates
 from planner.milp import INF, Array, Milp
 
 COST_PARTS = ("energy_cost", "carbon_cost", "demand_charge", "wear", "storage_value")
-ALWAYS = ("penalty", "start_tiebreak")
+ALWAYS = ("penalty", "start_tiebreak", "air_tiebreak")
 
 
 def add_terms(rows: Rows, quantities: frozenset[str], rates: Rates) -> None:
@@ -32,6 +33,10 @@ def add_terms(rows: Rows, quantities: frozenset[str], rates: Rates) -> None:
     _demand_charge(rows)
     if hub.heat is not None:
         build.cost("start_tiebreak", hub.heat.start, START_TIEBREAK_KWH * rates.energy)
+    if hub.air is not None:
+        # Where electricity is worth nothing, heating against cooling must still not be free.
+        for columns in (*hub.air.heating, *hub.air.cooling):
+            build.cost("air_tiebreak", columns, h * AIR_TIEBREAK * rates.energy)
     if "peak" in quantities:
         highest = build.columns(1, 0.0, INF)
         same = np.repeat(highest, data.steps)
@@ -98,6 +103,9 @@ def _comfort(rows: Rows) -> None:
 
     data, hub, build = rows.data, rows.hub, rows.builder
     zones, comfort = data.parts.zones, data.site.comfort
+    if hub.air is not None:
+        _comfort_on_units(rows)
+        return
     if comfort is not None:
         middle = np.full(data.steps, (comfort.lower_degc + comfort.upper_degc) / 2.0)
     else:
@@ -108,6 +116,22 @@ def _comfort(rows: Rows) -> None:
         build.rows(terms, middle, middle)
         for columns in (below, above):
             build.cost("comfort_kh", columns, data.hours / len(zones))
+
+
+def _comfort_on_units(rows: Rows) -> None:
+    """The same for rooms on air units: away from the middle of the edges that are in force, at
+    the ends of the grid's periods; nothing outside the comfort band's hours."""
+    data, hub, build, grid = rows.data, rows.hub, rows.builder, rows.data.grid
+    for zone in data.parts.zones:
+        edges = comfort_band(data.site, zone, data.snapshot.as_of, data.steps)
+        at = grid.ends[np.isfinite(edges.low[grid.ends])]
+        middle = (edges.low[at] + edges.high[at]) / 2.0
+        below, above = (build.columns(len(at), 0.0, INF) for _ in range(2))
+        terms = [*sliced(hub.signals[f"{zone}.temp_degc"], at), (below, 1.0), (above, -1.0)]
+        build.rows(terms, middle, middle)
+        hours = data.hours * grid.lengths[grid.period[at]] / len(data.parts.zones)
+        for columns in (below, above):
+            build.cost("comfort_kh", columns, hours)
 
 
 def native_terms(quantity: str, wear_priced: bool) -> tuple[str, ...]:
@@ -133,7 +157,7 @@ def quantity_cost(milp: Milp, quantity: str, rates: Rates, wear_priced: bool) ->
     for name in native_terms(quantity, wear_priced):
         if name in milp.costs:
             total += rate * milp.costs[name]
-    if quantity in ("energy", "emissions"):
+    if quantity in ("energy", "emissions") and "storage_value" in milp.costs:
         total += milp.costs["storage_value"]  # or the horizon's end would drain the storage
     return total
 

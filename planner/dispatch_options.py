@@ -9,6 +9,7 @@ RESIDUAL_TOLERANCE = 1e-5  # kW, K, kWh: 100 x finer than any sensor, 10 x HiGHS
 # Less use of a soft bound than the sensors resolve is none (same tolerances as the shadow run's).
 SLACK_TOLERANCE = {"degC": 0.1, "percent": 0.5, "kW": 0.1}
 START_TIEBREAK_KWH = 0.1  # a start is worth at least this much energy: no chattering between ties
+AIR_TIEBREAK = 1e-3  # kWh that a kWh of heat or cold is worth at least: idle power is no reason
 COST_TIEBREAK = 0.05  # share of money in an objective that names none: no idle waste
 PENALTY_FACTOR = 8.0  # price of a soft bound over the greatest saving that breaking it can bring
 MARGIN_FACTOR = 2.0  # price of a margin over the same

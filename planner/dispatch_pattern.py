@@ -100,7 +100,7 @@ def _room(problem: DispatchProblem, x: Array) -> tuple[Array, Array]:
         else:
             high[bound.mask] = np.minimum(high[bound.mask], edge)
     for z, air in enumerate(data.hub.zones.air):
-        needed = x[heat.temps[air]] + x[heat.heat[z]] / data.hub.zones.emitter_kw_k[z]
+        needed = x[heat.temps[air]] + x[heat.heat[z]] / data.hub.tank.emitter_kw_k[z]
         low = np.maximum(low, needed)
     return np.maximum(high - temp, 0.0) * capacity, np.maximum(temp - low, 0.0) * capacity
 

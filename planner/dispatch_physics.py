@@ -1,4 +1,5 @@
-"""The hub's physics as columns and rows: balance, batteries, heat pump, tank, rooms.
+"""The hub's physics as columns and rows: balance, batteries, heat pump and tank; see
+`dispatch_rooms` for rooms, `dispatch_air` for air units.
 
 State columns hold the value at the END of a step; flows hold the mean over it.
 """
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.assets import Battery
+from planner.dispatch_air import AirColumns, add_air_units, greatest_power, power_terms
 from planner.dispatch_inputs import DispatchInputs
+from planner.dispatch_rooms import add_rooms
 from planner.hub_model import ZoneNumbers
-from planner.milp import INF, About, Index, MilpBuilder, Term
+from planner.milp import INF, About, Index, MilpBuilder, Switch, Term
 
 Array = NDArray[np.float64]
 
@@ -65,7 +68,10 @@ class HeatColumns:
 
 @dataclass(frozen=True)
 class HubColumns:
-    """Where each quantity sits in the problem, and every signal as an expression."""
+    """Where each quantity sits in the problem, and every signal as an expression.
+
+    On a grid with long periods a room's temperature is, within a period, that at its end.
+    """
 
     imported: Index
     exported: Index
@@ -75,6 +81,8 @@ class HubColumns:
     heat: HeatColumns | None
     signals: dict[str, Expression]
     balance: Index  # rows: their multipliers are the marginal price of electricity
+    air: AirColumns | None = None
+    switches: tuple[Switch, ...] = ()
 
 
 def add_physics(builder: MilpBuilder, data: DispatchInputs, cop: CopPoint) -> HubColumns:
@@ -83,8 +91,9 @@ def add_physics(builder: MilpBuilder, data: DispatchInputs, cop: CopPoint) -> Hu
     signals: dict[str, Expression] = {}
     balance: list[Term] = []
     charge, discharge, energy = {}, {}, {}
+    switches: list[Switch] = []
     for battery in data.parts.batteries:
-        c, d, e = _battery(builder, data, battery)
+        c, d, e = _battery(builder, data, battery, switches)
         charge[battery.id], discharge[battery.id], energy[battery.id] = c, d, e
         balance += [(c, 1.0), (d, -1.0)]
         flow = Expression(((c, 1.0), (d, -1.0)), zero)
@@ -95,23 +104,50 @@ def add_physics(builder: MilpBuilder, data: DispatchInputs, cop: CopPoint) -> Hu
     heat = _heating(builder, data, cop, signals) if data.parts.pump else None
     if heat is not None:
         balance.append((heat.power, 1.0))
-    imported, exported, rows = _grid(builder, data, balance)
+    air = _air(builder, data, signals, balance) if data.hub.units else None
+    imported, exported, rows = _grid(builder, data, balance, switches)
     signals[f"{data.parts.grid}.power_kw"] = Expression(((imported, 1.0), (exported, -1.0)), zero)
-    return HubColumns(imported, exported, charge, discharge, energy, heat, signals, rows)
+    switches += air.switches if air else ()
+    return HubColumns(
+        imported, exported, charge, discharge, energy, heat, signals, rows, air, tuple(switches)
+    )
 
 
 def uncontrolled(data: DispatchInputs) -> Array:
-    """Load less PV, (N,) kW."""
+    """Load, and what air units draw regardless, less PV, (N,) kW."""
     total = np.zeros(data.steps)
     for load in data.load.values():
         total = total + load
+    for unit in data.units.values():
+        total = total + unit.base_kw
     for pv in data.pv.values():
         total = total - pv
     return total
 
 
+def _air(
+    builder: MilpBuilder,
+    data: DispatchInputs,
+    signals: dict[str, Expression],
+    balance: list[Term],
+) -> AirColumns:
+    zones, zero = data.hub.zones, np.zeros(data.steps)
+    assert zones is not None
+    columns = add_air_units(builder, data)
+    for unit in data.hub.units:
+        power = power_terms(data, columns, unit)
+        balance += power
+        signals[f"{unit.id}.power_kw"] = Expression(tuple(power), data.units[unit.id].base_kw)
+    for z, zone in enumerate(zones.zones):
+        heating, cooling = columns.zones[z]
+        signals[f"{zone}.heat_kw"] = Expression(((heating, 1.0), (cooling, -1.0)), zero)
+        temp = columns.temps[zones.air[z]]
+        signals[f"{zone}.temp_degc"] = Expression(((temp, 1.0),), zero)
+    return columns
+
+
 def _grid(
-    builder: MilpBuilder, data: DispatchInputs, flows: list[Term]
+    builder: MilpBuilder, data: DispatchInputs, flows: list[Term], switches: list[Switch]
 ) -> tuple[Index, Index, Index]:
     """Import - export = load - PV + controlled flows. Where exporting pays more than importing
     costs, a binary keeps the two apart; elsewhere no optimum has both."""
@@ -126,15 +162,17 @@ def _grid(
     if len(both_pay):
         controlled = sum(b.max_charge_kw + b.max_discharge_kw for b in data.parts.batteries)
         pump = data.parts.pump.max_power_kw if data.parts.pump else 0.0
-        big = np.abs(net[both_pay]) + controlled + pump  # the greatest net flow there can be
+        # the greatest net flow there can be
+        big = np.abs(net[both_pay]) + controlled + pump + greatest_power(data)[both_pay]
         side = builder.columns(len(both_pay), 0.0, 1.0, integer=True)
         builder.rows([(imported[both_pay], 1.0), (side, -big)], -INF, 0.0)
         builder.rows([(exported[both_pay], 1.0), (side, big)], -INF, big)
+        switches.append(Switch(side, imported[both_pay], exported[both_pay]))
     return imported, exported, rows
 
 
 def _battery(
-    builder: MilpBuilder, data: DispatchInputs, battery: Battery
+    builder: MilpBuilder, data: DispatchInputs, battery: Battery, switches: list[Switch]
 ) -> tuple[Index, Index, Index]:
     """Charge, discharge (kW) and energy (kWh) with e+ = e + h (eta c - d / eta - standby).
 
@@ -165,6 +203,7 @@ def _battery(
         builder.rows([(charge[paid], 1.0), (side, -battery.max_charge_kw)], -INF, 0.0)
         full = battery.max_discharge_kw
         builder.rows([(discharge[paid], 1.0), (side, full)], -INF, full)
+        switches.append(Switch(side, charge[paid], discharge[paid]))
     return charge, discharge, energy
 
 
@@ -178,7 +217,7 @@ def _heating(
     power, on, start = _heat_pump(builder, data)
     tank_temp = builder.columns(data.steps, -INF, INF)
     heat = tuple(builder.columns(data.steps, 0.0, INF) for _ in zones.zones)
-    temps = _rooms(builder, data, zones, heat)
+    temps, _ = add_rooms(builder, data, tuple(((q, 1.0),) for q in heat))
     _tank(builder, data, cop, power, tank_temp, heat)
     _emitters(builder, data, zones, heat, temps, tank_temp)
     zero = np.zeros(data.steps)
@@ -253,29 +292,6 @@ def _minimum_times(
             builder.row([(on[k : k + 1], 1.0)], value, value, about=about)
 
 
-def _rooms(
-    builder: MilpBuilder, data: DispatchInputs, zones: ZoneNumbers, heat: tuple[Index, ...]
-) -> tuple[Index, ...]:
-    """x+ = A x + B q + disturbances, exactly as the twin's zero-order hold has it."""
-    n, count = data.steps, len(zones.states)
-    load = np.add.reduce(list(data.load.values())) if data.load else np.zeros(n)
-    forcing = (
-        np.outer(zones.e_outdoor, data.outdoor)
-        + np.outer(zones.e_ghi, data.ghi)
-        + np.outer(zones.e_load, load)
-        + zones.constant[:, None]
-    )
-    forcing[:, 0] += zones.A @ data.zone_state
-    temps = tuple(builder.columns(n, -INF, INF) for _ in range(count))
-    for s in range(count):
-        terms: list[Term] = [(temps[s], 1.0)]
-        terms += [(q, -zones.B[s, z]) for z, q in enumerate(heat)]
-        rows = builder.rows(terms, forcing[s], forcing[s])
-        for other in range(count):
-            builder.add(rows[1:], temps[other][:-1], -zones.A[s, other])
-    return temps
-
-
 def _tank(
     builder: MilpBuilder,
     data: DispatchInputs,
@@ -325,7 +341,7 @@ def _emitters(
     rise = data.hours * pump.max_power_kw * float(np.max(data.hub.cop(data.outdoor, _cold(data))))
     reach = data.tank0 + np.arange(data.steps) * rise / numbers.capacity_kwh_k
     for z, (q, air) in enumerate(zip(heat, zones.air, strict=True)):
-        ua, temp = zones.emitter_kw_k[z], temps[air]
+        ua, temp = numbers.emitter_kw_k[z], temps[air]
         warm = reach > data.zone_state[air] + 1.0
         known = np.zeros(data.steps)
         known[0] = ua / 2 * (data.tank0 - data.zone_state[air])

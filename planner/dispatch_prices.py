@@ -67,7 +67,12 @@ def unit_saving(data: DispatchInputs, signal: str, dearest_kwh: float) -> float:
     if data.parts.pump is not None:
         reference = np.full(data.steps, 45.0)
         worst_cop = max(1.0, float(np.min(data.hub.cop(data.outdoor, reference))))
-    if data.hub.zones is not None and asset in data.hub.zones.zones:
+    for unit in data.hub.units:
+        if data.hub.zones is not None and any(data.hub.zones.zones[z] == asset for z in unit.zones):
+            series = data.units[unit.id]
+            worst_cop = float(min(np.min(series.cop_heating), np.min(series.cop_cooling)))
+    room = data.hub.zones is not None and asset in data.hub.zones.zones
+    if data.hub.zones is not None and room and not signal.endswith(".heat_kw"):
         z = data.hub.zones.zones.index(asset)
         gain = float(data.hub.zones.B[data.hub.zones.air[z], z])  # K per kW held for one step
         return data.hours / gain / worst_cop * dearest_kwh

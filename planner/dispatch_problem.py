@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.intent import Intent
+from planner.dispatch_after import add_after
 from planner.dispatch_bounds import Bound, collect_bounds
 from planner.dispatch_calendar import local_dates
 from planner.dispatch_constraints import Mode, Rows, Slack, add_bound, add_holds
@@ -105,6 +106,7 @@ def build_problem(
         add_bound(rows, bound)
     add_limits(rows, intent)
     add_holds(rows)
+    add_after(rows, intent)
     add_terms(rows, frozenset(weights), exchange)
     return DispatchProblem(
         milp=builder.freeze(),

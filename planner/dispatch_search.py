@@ -1,7 +1,9 @@
 """Finds a plan within the gap: relaxation, pattern, fixed programme; branch and bound as needed.
 
 1. Solve the linear relaxation: its value bounds every plan, and its infeasibility is everyone's.
-2. Propose on/off patterns: the incumbent's, shifted, where there is one; then the shortest paths.
+   It starts from the rooms' own optima where there are several on air units (`zone_start`).
+2. Without a heat pump: round the switches of flows. With one, propose on/off patterns: the
+   incumbent's, shifted, where there is one; then the shortest paths.
 3. Fix a pattern and solve for the powers, from the last basis. Within the gap: done. The best
    pattern's runs are then moved step by step, as long as that helps.
 4. Otherwise branch and bound from the best point so far.
@@ -21,6 +23,7 @@ from planner.dispatch_pattern import best_pattern, pattern_task
 from planner.dispatch_problem import DispatchProblem
 from planner.milp import Milp
 from planner.milp_highs import LinearSession, MilpResult, relative_gap, solve
+from planner.zone_start import zone_start
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -60,6 +63,9 @@ def search(
         branch: whether to branch and bound when no pattern is within the gap.
     """
     session = LinearSession(problem.milp, cost, offset, options.limits)
+    start = zone_start(problem, cost, options.limits)
+    if start is not None:
+        session.start_at(start)
     found = _search(session, problem, cost, offset, options, known, branch)
     return replace(found, session=session)
 
@@ -91,6 +97,15 @@ def _search(
     def latest() -> MilpResult | None:
         return best
 
+    if problem.hub.heat is None:
+        trial = _rounded(problem, relaxed)
+        result = session.solve(trial.lower, trial.upper)
+        spent += result.iterations
+        if result.x is not None and result.status is SolveStatus.OPTIMAL:
+            best, fixed = result, trial
+            done = _finish(best, relaxed.objective, fixed, options, 0, spent, "rounded")
+            if done.status.usable:
+                return done
     for name, pattern in _patterns(problem, relaxed, known, latest):
         if pattern.tobytes() in tried:
             continue
@@ -200,6 +215,15 @@ def neighbours(pattern: Bools) -> Iterator[Bools]:
                 moved[begin:end] = False
                 moved[first:last] = True
                 yield moved
+
+
+def _rounded(problem: DispatchProblem, relaxed: MilpResult) -> Milp:
+    """Every switch on the side of the relaxation's greater flow."""
+    milp = problem.milp
+    assert relaxed.x is not None
+    for switch in problem.hub.switches:
+        milp = milp.fixed(switch.columns, switch.guess(relaxed.x))
+    return milp
 
 
 def _fix(problem: DispatchProblem, pattern: Bools) -> Milp:

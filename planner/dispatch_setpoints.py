@@ -4,10 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.intent import Intent
-from graph.signals import Role, SignalSpec
+from graph.signals import Role
 from planner.dispatch_bounds import setpoint_range
 from planner.dispatch_physics import uncontrolled
 from planner.dispatch_problem import DispatchProblem
+from planner.dispatch_thermostats import rounded, thermostat_setpoints
 
 Array = NDArray[np.float64]
 HEATS_KW = 0.05  # a room that gets less than this is not heated
@@ -19,7 +20,7 @@ def setpoints(problem: DispatchProblem, intent: Intent, x: Array) -> dict[str, A
     """Every setpoint that the plan commands, each (N,), within range, ramp, dwell, resolution.
 
     - Battery: charge - discharge. Heat pump: electric power, 0 or from its least power up.
-    - Rooms: see `_room_setpoint`.
+    - Rooms on a tank: see `_room_setpoint`; rooms on air units: see `dispatch_thermostats`.
     - A point that a person holds has the held value while it is held.
     """
     found: dict[str, Array] = {}
@@ -35,6 +36,8 @@ def setpoints(problem: DispatchProblem, intent: Intent, x: Array) -> dict[str, A
             point = f"{zone}.setpoint_degc"
             wanted = _room_setpoint(problem, z, x)
             found[point] = _paced(problem, point, _finish(problem, intent, point, wanted))
+    if problem.hub.air is not None:
+        found |= thermostat_setpoints(problem, intent, problem.hub.air, x)
     return found
 
 
@@ -75,20 +78,13 @@ def _finish(problem: DispatchProblem, intent: Intent, point: str, wanted: Array)
     data, spec = problem.data, problem.data.site.signal(point)
     lower, upper = setpoint_range(data, intent, point)
     value = np.clip(wanted, lower, upper)
-    value = _rounded(spec, value)
+    value = rounded(spec, value)
     if spec.zero_or_above is not None:
         value = np.where(
             value < spec.zero_or_above / 2.0, 0.0, np.maximum(value, spec.zero_or_above)
         )
     held = data.held.get(point)
     return value if held is None else np.where(np.isnan(held), value, held)
-
-
-def _rounded(spec: SignalSpec, value: Array) -> Array:
-    """To the resolution, in decimals that JSON shows as such, never out of the range."""
-    steps = np.round(value / spec.resolution)
-    decimals = max(0, int(np.ceil(-np.log10(spec.resolution))) + 2)
-    return np.clip(np.round(steps * spec.resolution, decimals), spec.minimum, spec.maximum)
 
 
 def _paced(problem: DispatchProblem, point: str, wanted: Array) -> Array:
@@ -103,7 +99,7 @@ def _paced(problem: DispatchProblem, point: str, wanted: Array) -> Array:
             if before is not None and k % block:
                 value[k] = before
             elif before is not None and abs(value[k] - before) > most:
-                value[k] = _rounded(spec, np.array([before + np.sign(value[k] - before) * most]))[0]
+                value[k] = rounded(spec, np.array([before + np.sign(value[k] - before) * most]))[0]
         before = float(value[k])
     return value
 
@@ -122,6 +118,10 @@ def predicted(problem: DispatchProblem, x: Array) -> dict[str, Array]:
             found[spec.id] = given[spec.id]
         elif spec.id in problem.hub.signals:
             found[spec.id] = problem.hub.signals[spec.id].at(x)
+    if problem.hub.air is not None and data.hub.zones is not None:
+        path = problem.hub.air.path(data, x)
+        for zone, air in zip(data.hub.zones.zones, data.hub.zones.air, strict=True):
+            found[f"{zone}.temp_degc"] = path[air]
     return found
 
 
@@ -133,5 +133,7 @@ def balance_error(problem: DispatchProblem, x: Array) -> float:
         total = total + hub.signals[f"{battery.id}.power_kw"].at(x)
     if hub.heat is not None:
         total = total + x[hub.heat.power]
+    for unit in data.hub.units:  # their base is in `uncontrolled`
+        total = total + hub.signals[f"{unit.id}.power_kw"].at(x) - data.units[unit.id].base_kw
     grid = hub.signals[f"{data.parts.grid}.power_kw"].at(x)
     return float(np.max(np.abs(grid - total)))

@@ -110,6 +110,19 @@ class Milp:
 Term = tuple[Index, ArrayLike]
 
 
+@dataclass(frozen=True)
+class Switch:
+    """Binaries that keep two flows apart: 1 leaves `flow` open, 0 `counterflow`; all (n,)."""
+
+    columns: Index
+    flow: Index
+    counterflow: Index
+
+    def guess(self, x: Array) -> Array:
+        """The side of the greater flow at a point, (n,)."""
+        return (x[self.flow] >= x[self.counterflow]).astype(float)
+
+
 @dataclass
 class MilpBuilder:
     """Collects blocks; `freeze` makes the problem."""

@@ -1,0 +1,165 @@
+"""From planned room temperatures and heat to the two setpoints of each room's thermostat.
+
+1. A step in which the plan heats: the heating setpoint leads to the planned temperature (the
+   thermostat closes only 1 - exp(-h / tau) of its error in a step), the cooling one keeps away.
+   Cooling is the mirror image.
+2. A step in which the room floats: both setpoints stand at the edges that hold there (wishes,
+   comfort, setback, limits). An error of the forecast then starts nothing while the room is inside
+   them, and at an edge the plant's own thermostat guards it.
+3. A side that is to stay off stands at the far end of its range.
+4. Range, resolution, dwell, ramp and what a person holds; the heating setpoint always stays
+   `DEADBAND_K` below the cooling one, and where the two are in each other's way the one that acts
+   keeps its place.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.intent import Intent, KeepOff
+from graph.signals import SignalSpec
+from planner.dispatch_air import AirColumns
+from planner.dispatch_bounds import mask_of, setpoint_range
+from planner.dispatch_inputs import DispatchInputs
+from planner.dispatch_problem import DispatchProblem
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+ACTS_KW = 0.05  # a room that gets less than this floats
+LEAD_LIMIT_K = 1.5  # a setpoint is at most so far beyond the planned temperature
+DEADBAND_K = 1.0  # the plant's shell keeps the setpoints so far apart
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Both setpoints of a room before pace and deadband, each (N,), and where it is cooled."""
+
+    heating: Array
+    cooling: Array
+    cools: Bools
+
+
+def thermostat_setpoints(
+    problem: DispatchProblem, intent: Intent, air: AirColumns, x: Array
+) -> dict[str, Array]:
+    """Both setpoints of every room on an air unit, each (N,), ready to be commanded."""
+    data, found = problem.data, dict[str, Array]()
+    path = air.path(data, x)
+    for z, zone in enumerate(data.parts.zones):
+        points = (f"{zone}.heating_setpoint_degc", f"{zone}.cooling_setpoint_degc")
+        wanted = _wanted(problem, intent, air, z, path, x)
+        heating, cooling = _finish(data, intent, points, wanted)
+        found |= {points[0]: heating, points[1]: cooling}
+    return found
+
+
+def _wanted(
+    problem: DispatchProblem, intent: Intent, air: AirColumns, z: int, path: Array, x: Array
+) -> _Wanted:
+    data, zones = problem.data, problem.data.hub.zones
+    assert zones is not None
+    zone, state = zones.zones[z], zones.air[z]
+    end = path[state]
+    begin = np.concatenate([[data.zone_state[state]], end[:-1]])
+    closed = -np.expm1(-data.hours / data.hub.thermostat_tau_h)
+    aim = end + np.clip((end - begin) * (1.0 / closed - 1.0), -LEAD_LIMIT_K, LEAD_LIMIT_K)
+    low, high = _guards(problem, zone)
+    heats, cools = x[air.heating[z]] > ACTS_KW, x[air.cooling[z]] > ACTS_KW
+    heating = np.where(heats, aim, np.minimum(end, low))
+    cooling = np.where(cools, aim, np.maximum(end, high))
+    heating[~heats & _kept_off(data, intent, f"{zone}.heating_setpoint_degc")] = -np.inf
+    cooling[~cools & _kept_off(data, intent, f"{zone}.cooling_setpoint_degc")] = np.inf
+    return _Wanted(heating, cooling, _latest(heats, cools, end, low, high))
+
+
+def _guards(problem: DispatchProblem, zone: str) -> tuple[Array, Array]:
+    """The tightest edges on a room's temperature at each step, each (N,) degC."""
+    low, high = np.full(problem.data.steps, -np.inf), np.full(problem.data.steps, np.inf)
+    for bound in problem.bounds:
+        if bound.signal != f"{zone}.temp_degc":
+            continue
+        if bound.sense > 0:
+            low[bound.mask] = np.maximum(low[bound.mask], bound.value[bound.mask])
+        else:
+            high[bound.mask] = np.minimum(high[bound.mask], bound.value[bound.mask])
+    return low, high
+
+
+def _kept_off(data: DispatchInputs, intent: Intent, point: str) -> Bools:
+    off = np.zeros(data.steps, dtype=bool)
+    for item in intent.constraints:
+        if isinstance(item, KeepOff) and item.point == point:
+            off |= mask_of(data, item.window)
+    return off
+
+
+def _latest(heats: Bools, cools: Bools, end: Array, low: Array, high: Array) -> Bools:
+    """Whether cooling goes before heating where the two setpoints are in each other's way: what
+    acts, and while nothing does, the edge that the room is nearer to."""
+    return np.where(heats | cools, cools & ~heats, np.abs(high - end) < np.abs(end - low))
+
+
+def _finish(
+    data: DispatchInputs, intent: Intent, points: tuple[str, str], wanted: _Wanted
+) -> tuple[Array, Array]:
+    """Walk through the steps: each setpoint moves within what range and pace allow it there."""
+    specs = [data.site.signal(p) for p in points]
+    ranges = [setpoint_range(data, intent, p) for p in points]
+    goals = [
+        rounded(spec, np.clip(goal, *edges))
+        for spec, edges, goal in zip(specs, ranges, (wanted.heating, wanted.cooling), strict=True)
+    ]
+    value = np.empty((2, data.steps))
+    before = [data.applied(p) for p in points]
+    for k in range(data.steps):
+        boxes = [_box(data, specs[i], points[i], before[i], k) for i in range(2)]
+        heating, cooling = (min(max(float(goals[i][k]), low), high)
+                            for i, (low, high) in enumerate(boxes))  # fmt: skip
+        heating, cooling = _apart(heating, cooling, boxes, keep_cooling=bool(wanted.cools[k]))
+        value[:, k] = heating, cooling
+        before = [heating, cooling]
+    return value[0], value[1]
+
+
+def _box(
+    data: DispatchInputs, spec: SignalSpec, point: str, before: float | None, k: int
+) -> tuple[float, float]:
+    """Where a setpoint may be in step k after it was at `before`."""
+    held = data.held.get(point)
+    if held is not None and not np.isnan(held[k]):
+        return float(held[k]), float(held[k])
+    block = max(1, int(np.ceil(spec.dwell_s / data.site.step_s)))
+    if before is not None and k % block:
+        return before, before
+    if before is None or spec.ramp_per_s is None:
+        return spec.minimum, spec.maximum
+    most = spec.ramp_per_s * data.site.step_s
+    reach = np.array([max(spec.minimum, before - most), min(spec.maximum, before + most)])
+    low, high = rounded(spec, reach)
+    return float(low), float(high)
+
+
+def _apart(
+    heating: float,
+    cooling: float,
+    boxes: list[tuple[float, float]],
+    *,
+    keep_cooling: bool,
+) -> tuple[float, float]:
+    """Keep the deadband: first the side that does not act gives way, then the other."""
+    for side in (keep_cooling, not keep_cooling):
+        if heating + DEADBAND_K <= cooling:
+            break
+        if side:
+            heating = max(boxes[0][0], round(cooling - DEADBAND_K, 9))
+        else:
+            cooling = min(boxes[1][1], round(heating + DEADBAND_K, 9))
+    return heating, cooling
+
+
+def rounded(spec: SignalSpec, value: Array) -> Array:
+    """To the resolution, in decimals that JSON shows as such, never out of the range."""
+    steps = np.round(value / spec.resolution)
+    decimals = max(0, int(np.ceil(-np.log10(spec.resolution))) + 2)
+    return np.clip(np.round(steps * spec.resolution, decimals), spec.minimum, spec.maximum)
