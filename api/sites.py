@@ -7,7 +7,9 @@ from graph.intent import Reading
 from graph.sitepack import load_site
 from planner.intent.compiler import compile_intent
 
-DEMO_SITE = Path(__file__).resolve().parents[1] / "scenarios" / "microgrid"
+SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
+DEMO_SITE = SCENARIOS / "microgrid"
+OFFICE_SITE = SCENARIOS / "office_small"
 
 
 def compile_text(text: str, folder: Path | None, at: str | None) -> Reading:

@@ -10,12 +10,12 @@ Corrections are fitted on earlier days than those that judge them:
 - intervals: split conformal with normalised scores (Lei et al. 2018,
   doi:10.1080/01621459.2017.1307116): every interval is stretched around its mean by one factor, so
   that a wide day stays wider than a narrow one;
-- probabilities: logistic recalibration p' = s(a + b logit p) (Platt 1999; Cox 1958), held near the
-  identity by a prior. Isotonic regression and Venn-Abers bend freely, which takes hundreds of
-  independent cases; a few weeks hold some tens of days, and two numbers can be learned from those.
+- probabilities: logistic recalibration p' = s(a + b logit p) (Platt 1999; Cox 1958), as far as the
+  days are sure that it is needed. Isotonic regression and Venn-Abers bend freely, which takes
+  hundreds of independent cases; a few weeks hold some tens of days, enough for two numbers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,16 +25,18 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 RESAMPLES = 2000
-LEVEL = 0.90  # of intervals
+CONFIDENCE = 0.95  # of the intervals around every figure
+TINY = 1e-12
+LEVEL = 0.90  # of the intervals that are judged
 EDGES = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 1.0)  # of stated probabilities in the table
 LEAST_P = 1e-4  # probabilities are kept this far from 0 and 1 before a logit is taken
-PRIOR_STD = (1.0, 0.5)  # of intercept and slope around 0 and 1
+PRIOR_STD = (3.0, 1.0)  # of intercept and slope around 0 and 1
 NEWTON_STEPS = 50
 
 
 @dataclass(frozen=True)
 class Score:
-    """A figure with its 90 % interval from resampled days."""
+    """A figure with its 95 % interval from resampled days."""
 
     value: float
     low: float
@@ -125,30 +127,24 @@ def reliability(
     climatology: what somebody who knows only the past frequency would state for each case, (n,).
     """
     bins = np.clip(np.searchsorted(EDGES, stated, side="right") - 1, 0, len(EDGES) - 2)
-
-    def gap(rows: Ints) -> float:
-        return _expected_error(stated[rows], happened[rows], bins[rows])
-
-    def brier(rows: Ints) -> float:
-        return float(np.mean((stated[rows] - happened[rows]) ** 2))
-
-    def skill(rows: Ints) -> float:
-        other = float(np.mean((climatology[rows] - happened[rows]) ** 2))
-        return 1.0 - brier(rows) / max(other, 1e-12)
-
-    resampled = _resamples(days, seed)
+    ones = np.ones(len(stated))
+    mine, other = (stated - happened) ** 2, (climatology - happened) ** 2
+    used = np.unique(bins)
+    gaps = [np.where(bins == k, stated - happened, 0.0) for k in used]
     base = float(happened.mean())
-    parts = [(bins == k, float(happened[bins == k].mean())) for k in np.unique(bins)]
+    parts = [(bins == k, float(happened[bins == k].mean())) for k in used]
     return Reliability(
         cases=len(stated),
         days=len(np.unique(days)),
-        brier=_score(brier, resampled),
-        skill=_score(skill, resampled),
+        brier=clustered([mine, ones], lambda s: s[0] / s[1], days, seed),
+        skill=clustered([mine, other], lambda s: 1.0 - s[0] / np.maximum(s[1], TINY), days, seed),
         reliability=sum(m.mean() * (float(stated[m].mean()) - f) ** 2 for m, f in parts),
         resolution=sum(m.mean() * (f - base) ** 2 for m, f in parts),
         uncertainty=base * (1.0 - base),
-        error=_score(gap, resampled),
-        bins=tuple(_bin(stated, happened, days, bins, k, seed) for k in np.unique(bins)),
+        error=clustered(
+            [ones, *gaps], lambda s: np.abs(s[1:]).sum(axis=0) / np.maximum(s[0], 1.0), days, seed
+        ),
+        bins=tuple(_bin(stated, happened, days, bins, int(k), seed) for k in used),
     )
 
 
@@ -159,14 +155,13 @@ def coverage(
     """Judge intervals (n,) against what came (n,), clustered by `days`, beside climatology's."""
     inside = ((actual >= low) & (actual <= high)).astype(float)
     width, other = high - low, climate_high - climate_low
-    resampled = _resamples(days, seed)
     return Coverage(
         cases=len(actual),
         days=len(np.unique(days)),
-        inside=_score(lambda rows: float(inside[rows].mean()), resampled),
+        inside=clustered([inside, np.ones(len(inside))], lambda s: s[0] / s[1], days, seed),
         width=float(width.mean()),
         climatology_width=float(other.mean()),
-        width_ratio=_score(lambda rows: float(width[rows].mean() / other[rows].mean()), resampled),
+        width_ratio=clustered([width, other], lambda s: s[0] / s[1], days, seed),
         interval_score=float(interval_score(low, high, actual).mean()),
         climatology_score=float(interval_score(climate_low, climate_high, actual).mean()),
     )
@@ -203,21 +198,37 @@ def conformal_stretch(
     return float(np.quantile(scores, wanted, method="higher"))
 
 
-def fit_probabilities(stated: Array, happened: Array) -> tuple[float, float]:
-    """Intercept and slope of the logistic recalibration: greatest posterior, by Newton steps."""
+def fit_probabilities(stated: Array, happened: Array, days: Ints) -> tuple[float, float]:
+    """Intercept and slope of the logistic recalibration, as far as the days are sure of them.
+
+    1. Greatest posterior by Newton steps; the prior only keeps separated cases finite.
+    2. Covariance with cases of one day taken as one (sandwich; Liang and Zeger 1986,
+       doi:10.1093/biomet/73.1.13).
+    3. The distance from the identity is shrunk by 1 - 2 / T, T its squared length in standard
+       errors (James and Stein 1961): what chance explains is not corrected.
+    """
     x = np.stack([np.ones(len(stated)), logit(stated)], axis=1)
-    start = np.array([0.0, 1.0])
+    identity = np.array([0.0, 1.0])
     precision = np.diag(1.0 / np.square(PRIOR_STD))
-    theta = start.copy()
+    theta = identity.copy()
     for _ in range(NEWTON_STEPS):
         p = _sigmoid(x @ theta)
-        gradient = x.T @ (happened - p) - precision @ (theta - start)
+        gradient = x.T @ (happened - p) - precision @ (theta - identity)
         hessian = (x * (p * (1.0 - p))[:, None]).T @ x + precision
         step = np.linalg.solve(hessian, gradient)
         theta = theta + step / max(1.0, float(np.abs(step).max()))
         if float(np.abs(step).max()) < 1e-10:
             break
-    return float(theta[0]), float(theta[1])
+    _, member = np.unique(days, return_inverse=True)
+    count = int(member.max()) + 1
+    scores = x * (happened - _sigmoid(x @ theta))[:, None]
+    by_day = np.stack([np.bincount(member, weights=c, minlength=count) for c in scores.T])
+    inverse = np.linalg.inv(hessian)
+    covariance = inverse @ (by_day @ by_day.T) @ inverse * count / max(count - 2, 1)
+    away = theta - identity
+    length = float(away @ np.linalg.solve(covariance + TINY * np.eye(2), away))
+    kept = identity + away * max(0.0, 1.0 - 2.0 / max(length, TINY))
+    return float(kept[0]), float(kept[1])
 
 
 def logit(p: Array) -> Array:
@@ -227,10 +238,21 @@ def logit(p: Array) -> Array:
 
 
 def clustered(
-    statistic: Callable[[Ints], float], days: Ints, seed: int = 0, resamples: int = RESAMPLES
+    columns: Sequence[Array], statistic: Callable[[Array], Array], days: Ints, seed: int = 0
 ) -> Score:
-    """A statistic of rows with its 90 % percentile interval over resampled days."""
-    return _score(statistic, _resamples(days, seed, resamples))
+    """A statistic of sums over cases, with its interval from days drawn with replacement.
+
+    columns: what is summed, each (n,). statistic: sums (K, R) -> (R,), R resamples at once.
+    """
+    _, member = np.unique(days, return_inverse=True)
+    count = int(member.max()) + 1
+    sums = np.array([np.bincount(member, weights=c, minlength=count) for c in columns])
+    generator = np.random.default_rng(np.random.SeedSequence(seed))
+    drawn = generator.multinomial(count, np.full(count, 1.0 / count), size=RESAMPLES)
+    found = statistic(sums @ drawn.T)
+    low, high = np.quantile(found, (0.5 * (1.0 - CONFIDENCE), 0.5 * (1.0 + CONFIDENCE)))
+    whole = statistic(sums.sum(axis=1)[:, None])
+    return Score(float(whole[0]), float(low), float(high))
 
 
 def _sigmoid(x: Array) -> Array:
@@ -238,30 +260,8 @@ def _sigmoid(x: Array) -> Array:
 
 
 def _bin(stated: Array, happened: Array, days: Ints, bins: Ints, k: int, seed: int) -> Bin:
-    rows = np.flatnonzero(bins == k)
+    rows = bins == k
     mine = happened[rows]
-    score = clustered(lambda chosen: float(mine[chosen].mean()), days[rows], seed)
+    score = clustered([mine, np.ones(len(mine))], lambda s: s[0] / s[1], days[rows], seed)
     count = len(np.unique(days[rows]))
-    return Bin(EDGES[k], EDGES[k + 1], len(rows), count, float(stated[rows].mean()), score)
-
-
-def _expected_error(stated: Array, happened: Array, bins: Ints) -> float:
-    """Mean over cases of |stated - happened| of their bin."""
-    count = np.bincount(bins, minlength=len(EDGES) - 1)
-    gap = np.bincount(bins, weights=stated - happened, minlength=len(EDGES) - 1)
-    return float(np.abs(gap).sum() / max(count.sum(), 1))
-
-
-def _resamples(days: Ints, seed: int, resamples: int = RESAMPLES) -> list[Ints]:
-    """Row indices: first all rows, then those of as many days drawn with replacement."""
-    _, member = np.unique(days, return_inverse=True)
-    rows = [np.flatnonzero(member == d) for d in range(int(member.max()) + 1)]
-    generator = np.random.default_rng(np.random.SeedSequence(seed))
-    drawn = generator.integers(len(rows), size=(resamples, len(rows)))
-    return [np.arange(len(days)), *(np.concatenate([rows[d] for d in row]) for row in drawn)]
-
-
-def _score(statistic: Callable[[Ints], float], resampled: list[Ints]) -> Score:
-    first, *others = resampled
-    low, high = np.quantile([statistic(rows) for rows in others], (0.05, 0.95))
-    return Score(statistic(first), float(low), float(high))
+    return Bin(EDGES[k], EDGES[k + 1], len(mine), count, float(stated[rows].mean()), score)
