@@ -11,7 +11,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("numpy", "scipy", "highspy", "pydantic", "regopy", "pilothouse")
+LIBRARIES = (
+    "numpy", "scipy", "highspy", "casadi", "llvmlite", "pydantic", "regopy", "pilothouse",
+)  # fmt: skip
 ROOMS = ("agents", "graph", "planner", "plugins", "safety", "sandbox")
 
 

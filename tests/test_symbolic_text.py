@@ -1,5 +1,8 @@
 """Models made of text, of modes and of other models: what they mean, and what is refused."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -240,3 +243,31 @@ def test_algebraic_loops_units_and_names_are_refused_by_name() -> None:
         state_machine({"a": {"y": 1.0}, "b": {}}, [], {})
     with pytest.raises(InputError, match="names mode c"):
         state_machine({"a": {}, "b": {}}, [Transition("a", "c", "1 > 0")], {})
+
+
+PAGES = [Path("docs/reference/models.md"), Path("docs/explanation/one-definition.md")]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_the_code_on_the_pages_about_models_runs(page: Path) -> None:
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    assert any(kind == "python" for kind, _ in found)
+    for kind, body in found:
+        if kind == "python":
+            exec(compile(body, str(page), "exec"), {})
+        else:
+            assert kind == "yaml"
+            model = parse_ode(body, str(page))
+            assert BatchSimulator(model, 60.0, backend="numpy").run([[1.0, 1.0]], [[0.01]] * 3)
+
+
+def test_the_table_of_models_is_the_library() -> None:
+    page = Path("docs/reference/models.md").read_text(encoding="utf-8").split("\n## ")[0]
+    told = set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) | {"read_ode"}
+    makers = set()
+    for file in Path("sandbox/symbolic/components").glob("*.py"):
+        makers |= set(
+            re.findall(r"^def ([a-z]\w*)\(", file.read_text(encoding="utf-8"), re.MULTILINE)
+        )
+    assert told == makers - {"effectiveness", "interpolate"}
