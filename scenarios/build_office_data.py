@@ -6,8 +6,8 @@ Two blocks of six weeks, winter and summer, under the building's own law. An ide
 inputs that move by themselves, so a seeded plan excites each zone through the plant's ordinary
 write interface: on three days of five, one or two stretches of 2 to 8 h, at any time of day or
 night, in which the zone's heating setpoint is one of 18 to 23 degC and its cooling setpoint 1 to
-4 K above, at least 20. All else is the building's own law, as is the whole week before the winter block.
-Everything changes on the quarter of an hour, so the recorded means are exact.
+4 K above, at least 20. All else is the building's own law, as is the whole week before the winter
+block. Everything changes on the quarter of an hour, so the recorded means are exact.
 
 `CityLearn-2.2b0` is the wheel that `scenarios.build_microgrid_data` takes its carbon series from.
 """

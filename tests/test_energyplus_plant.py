@@ -1,7 +1,6 @@
 """EnergyPlus as a plant: its law, its clock, its books, its faults, and what happens if it dies."""
 
 import os
-import shutil
 import signal
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,7 +15,7 @@ from graph.errors import InputError, UnavailableError
 from graph.plant import LeasedSetpoint
 from graph.schedules import scheduled
 from graph.sitepack import load_site
-from scenarios.build_office_data import SUMMER, WINTER, excitation, record, rounded
+from scenarios.build_office_data import SUMMER, record, rounded
 from scenarios.energyplus.build import building
 from scenarios.energyplus.epw import read_place
 from scenarios.energyplus.faults import EnergyPlusFault
@@ -109,23 +108,6 @@ def test_the_weather_that_is_foretold_is_the_weather_that_comes(weekend):
     means = stepped["outdoor.temp_degc"].reshape(-1, 4).mean(axis=1)
     assert np.allclose(hourly, means, atol=1e-9)
     assert 500 < stepped["outdoor.ghi_w_m2"].max() < 1000
-
-
-@pytest.mark.parametrize("season", [0, 1])
-def test_the_recorded_blocks_hold_the_plan_where_it_spoke_and_the_law_elsewhere(season):
-    block = (WINTER, SUMMER)[season]
-    frame = PACK.telemetry().window(*block)
-    commands = list(excitation(PACK.site, len(frame), season))
-    begins = [t - timedelta(seconds=900) for t in frame.times]
-    law, spoken = PACK.site.baseline, 0
-    for side, rules in (("heating", law.zone_heating_degc), ("cooling", law.zone_cooling_degc)):
-        own = scheduled(rules, begins, PACK.site.zone_info)
-        for zone in ZONES:
-            name = f"{zone}.{side}_setpoint_degc"
-            expected = [c.get(name, o) for c, o in zip(commands, own, strict=True)]
-            assert np.array_equal(frame.column(name), expected), name
-            spoken += sum(name in c for c in commands)
-    assert 0.1 < spoken / (10 * len(frame)) < 0.3
 
 
 def test_the_electric_parts_add_up_to_the_buildings_meter(tmp_path):
@@ -329,10 +311,23 @@ def test_the_built_plant_starts_when_asked_and_takes_leased_setpoints():
         assert row.tolist() == [23.0, 23.0, 15.56]
 
 
-def test_a_pack_needs_neither_twin_nor_engine_to_be_read(tmp_path):
-    for name in ("site.yaml", "intents.yaml", "faults.yaml"):
-        shutil.copy(SMALL / name, tmp_path / name)
-    shutil.copytree(SMALL / "policies", tmp_path / "policies")
-    (tmp_path / "data").mkdir()
-    shutil.copy(SMALL / "data" / "carbon.parquet", tmp_path / "data" / "carbon.parquet")
-    assert load_site(tmp_path).site == PACK.site
+@pytest.mark.slow
+def test_the_medium_office_follows_its_law_on_its_own_sizes():
+    pack = load_site(SMALL.parent / "office_medium")
+    what = building(pack.folder, pack.site)
+    simulator = EnergyPlusPlant(what, datetime.fromisoformat("2026-07-10T00:00:00-08:00"))
+    stepped, times = columns(simulator, 4)  # Friday to Monday
+    sizes = read_sizes(simulator.folder / "eplusout.eio")
+    simulator.close()
+    begins = [t - timedelta(seconds=900) for t in times]
+    law = pack.site.baseline
+    for side, rules in (("heating", law.zone_heating_degc), ("cooling", law.zone_cooling_degc)):
+        expected = scheduled(rules, begins, pack.site.zone_info)
+        for zone in pack.site.of_kind("zone"):
+            assert np.array_equal(stepped[f"{zone.id}.{side}_setpoint_degc"], expected), zone.id
+    for unit in pack.site.of_kind("air_unit"):
+        plate = nameplate(sizes, pack.site.plant.simulator.units[unit.id])
+        assert unit.heating_kw == pytest.approx(plate.resistance_kw, abs=0.06)
+        assert unit.cooling_kw == pytest.approx(plate.sensible_kw, abs=0.06)
+        assert unit.fan_kw == pytest.approx(plate.fan_kw, abs=0.006)
+    assert min(stepped["building.power_kw"]) > 5.0

@@ -36,15 +36,19 @@ below(a, b) if {
 
 # --- deadband ----------------------------------------------------------------------------------
 
-heating_point(s) := trim_suffix(s.point, ".heating_setpoint_degc") if endswith(s.point, ".heating_setpoint_degc")
+heating := {trim_suffix(s.point, ".heating_setpoint_degc"): s.held_milli |
+	some s in input.schedules
+	endswith(s.point, ".heating_setpoint_degc")
+}
 
-cooling_point(s) := trim_suffix(s.point, ".cooling_setpoint_degc") if endswith(s.point, ".cooling_setpoint_degc")
+cooling := {trim_suffix(s.point, ".cooling_setpoint_degc"): s.held_milli |
+	some s in input.schedules
+	endswith(s.point, ".cooling_setpoint_degc")
+}
 
 # A zone of which one setpoint alone is scheduled keeps its deadband at the plant.
-pairs := [{"zone": heating_point(h), "heating": h.held_milli, "cooling": c.held_milli} |
-	some h in input.schedules
-	some c in input.schedules
-	heating_point(h) == cooling_point(c)
+pairs := [{"zone": zone, "heating": heating[zone], "cooling": held} |
+	held := cooling[zone]
 ]
 
 default deadband := "fail"
@@ -85,8 +89,6 @@ violations contains {"rule": "deadband", "text": sprintf("%s: heating to %d, coo
 
 # --- empty house -------------------------------------------------------------------------------
 
-heating := [s.held_milli | some s in input.schedules; heating_point(s)]
-
 night(minute) if at_most(1200, minute)
 
 night(minute) if {
@@ -107,7 +109,7 @@ default empty_house := "fail"
 empty_house := "pass" if {
 	below(0, count(input.steps))
 	below(0, count(input.schedules))
-	every held in heating {
+	every _, held in heating {
 		low_at_night(held)
 	}
 }
@@ -120,7 +122,7 @@ low_at_night(held) if {
 }
 
 violations contains {"rule": "empty_house", "text": sprintf("heating to %d thousandths of a degree at %02d:%02d local time", [held[k], floor(step.from_minute / 60), step.from_minute % 60])} if {
-	some held in heating
+	some _, held in heating
 	some k, step in input.steps
 	is_number(held[k])
 	not low_or_day(step, held[k])
