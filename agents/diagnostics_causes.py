@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from agents.diagnostics_residuals import ResidualWindow
 from graph.site import Site
-from sandbox.energy_hub import HubTwin
+from sandbox.hub_layout import HubLayout
+from sandbox.twin import Twin
 
 Array = NDArray[np.float64]
 
@@ -57,7 +58,7 @@ class _Hypothesis:
     one_sided: bool = False
 
 
-def compare_causes(site: Site, twin: HubTwin, window: ResidualWindow) -> tuple[Cause, ...]:
+def compare_causes(site: Site, twin: Twin, window: ResidualWindow) -> tuple[Cause, ...]:
     """All hypotheses, the most probable first; their probabilities sum to 1."""
     hypotheses = [h for h in _hypotheses(site, twin, window) if set(h.directions) <= set(window.z)]
     factors = [_log_factor(h, window) for h in hypotheses]
@@ -81,14 +82,15 @@ def compare_causes(site: Site, twin: HubTwin, window: ResidualWindow) -> tuple[C
     return tuple(sorted([healthy, *causes], key=lambda c: (-c.probability, c.name)))
 
 
-def _hypotheses(site: Site, twin: HubTwin, window: ResidualWindow) -> list[_Hypothesis]:
+def _hypotheses(site: Site, twin: Twin, window: ResidualWindow) -> list[_Hypothesis]:
     layout = twin.layout
-    found = [_sensor(s, window) for s in (*layout.zone_signals, layout.tank_signal)]
-    found.append(_sensor(layout.soc_signal, window))
-    found += [_leak(twin, zone.id, zone.label, window) for zone in layout.zones]
-    found += [_starved(zone.id, zone.label, window) for zone in layout.zones]
-    found += [*_heat_pump(twin, window), _battery(twin, window)]
-    grid = f"{layout.grid.id}.power_kw"
+    found = [_sensor(s, window) for s in layout.sensors]
+    zones = site.of_kind("zone")
+    found += [_leak(twin, zone.id, zone.label, window) for zone in zones]
+    found += [_starved(zone.id, zone.label, window) for zone in zones]
+    if isinstance(layout, HubLayout):
+        found += [*_heat_pump(layout, window), _battery(layout, window)]
+    grid = f"{site.of_kind('grid_connection')[0].id}.power_kw"
     found.append(
         _Hypothesis(
             "grid.balance", "sensor_fault", grid,
@@ -117,7 +119,7 @@ def _sensor(signal: str, window: ResidualWindow) -> _Hypothesis:
     )  # fmt: skip
 
 
-def _leak(twin: HubTwin, zone: str, label: str, window: ResidualWindow) -> _Hypothesis:
+def _leak(twin: Twin, zone: str, label: str, window: ResidualWindow) -> _Hypothesis:
     """Losses grow with the difference to the outside, which tells them from a drifting sensor."""
     signal = f"{zone}.temp_degc"
     outside = window.columns[signal] - window.columns[twin.layout.outdoor_signal]
@@ -142,11 +144,11 @@ def _starved(zone: str, label: str, window: ResidualWindow) -> _Hypothesis:
     )  # fmt: skip
 
 
-def _heat_pump(twin: HubTwin, window: ResidualWindow) -> list[_Hypothesis]:
-    unit, columns = twin.layout.heat_pump.id, window.columns
+def _heat_pump(layout: HubLayout, window: ResidualWindow) -> list[_Hypothesis]:
+    unit, columns = layout.heat_pump.id, window.columns
     power, heat = f"{unit}.power_kw", f"{unit}.heat_kw"
     running = np.nan_to_num(columns[power]) > MOVING_KW
-    told = np.nan_to_num(columns[twin.layout.heat_pump_point]) > MOVING_KW
+    told = np.nan_to_num(columns[layout.heat_pump_point]) > MOVING_KW
 
     def cause(name: str, text: str, channel: str, direction: Array) -> _Hypothesis:
         size = len(window.z.get(channel, ()))
@@ -165,10 +167,10 @@ def _heat_pump(twin: HubTwin, window: ResidualWindow) -> list[_Hypothesis]:
     ]  # fmt: skip
 
 
-def _battery(twin: HubTwin, window: ResidualWindow) -> _Hypothesis:
-    battery, channel = twin.layout.battery, f"{twin.layout.battery.id}.power_kw"
-    told = np.nan_to_num(window.columns[twin.layout.battery_point])
-    soc = np.nan_to_num(window.columns[twin.layout.soc_signal], nan=50.0)
+def _battery(layout: HubLayout, window: ResidualWindow) -> _Hypothesis:
+    battery, channel = layout.battery, f"{layout.battery.id}.power_kw"
+    told = np.nan_to_num(window.columns[layout.battery_point])
+    soc = np.nan_to_num(window.columns[layout.soc_signal], nan=50.0)
     inside = (soc > battery.soc_min_pct + SOC_EDGE_PCT) & (soc < battery.soc_max_pct - SOC_EDGE_PCT)
     direction = -np.sign(told) * (np.abs(told) > MOVING_KW) * inside
     return _Hypothesis(

@@ -108,7 +108,7 @@ def weather_links(site: Site, snapshot: Snapshot, trials: Trials) -> list[Becaus
 def _weather_driven(site: Site) -> list[tuple[str, str, tuple[str, ...], str]]:
     """Name, what to call it, power signals and outdoor temperature: heat pumps one by one, air
     units together."""
-    found = [
+    found: list[tuple[str, str, tuple[str, ...], str]] = [
         (m.id, f"the {m.label or m.id}", (f"{m.id}.power_kw",), f"{m.source}.temp_degc")
         for m in site.assets
         if isinstance(m, HeatPump)

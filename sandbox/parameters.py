@@ -1,6 +1,7 @@
 """The twin's identified parameters, how sure they are, and what they were identified on."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,11 +82,15 @@ class TwinParameters(Record):
         except ValueError:
             raise KeyError(name) from None
 
+    @cached_property
+    def root(self) -> Array:
+        """A square root of the covariance, (P, P)."""
+        return _factor(np.asarray(self.covariance, dtype=float))
+
     def sample(self, generator: np.random.Generator) -> Array:
         """One draw from the posterior, shape (P,), positive where it must be."""
         noise = generator.standard_normal(len(self.names))
-        covariance = np.asarray(self.covariance, dtype=float)
-        moved = to_space(self.values, self.spaces) + _factor(covariance) @ noise
+        moved = to_space(self.values, self.spaces) + self.root @ noise
         return from_space(moved, self.spaces)
 
     def provenance(self) -> ModelProvenance:
