@@ -148,10 +148,13 @@ class BatchSimulator:
 
 
 def available_cores() -> int:
-    """How many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """How many cores this process may use: its affinity, or fewer where OMP_NUM_THREADS says so.
+
+    The variable is how a process that is one of several workers is told to keep to its own core.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores or 1, int(told) if told.isdecimal() else cores or 1))
 
 
 def _share(work: Callable[[int, int], None], blocks: int, workers: int) -> None:

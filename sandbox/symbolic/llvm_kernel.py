@@ -109,17 +109,20 @@ def _offer(llvm: Any, functions: Sequence[str]) -> None:
 @cache
 def _c_library() -> ctypes.CDLL:
     names = {"darwin": "libSystem.dylib", "win32": "ucrtbase"}
-    return ctypes.CDLL(names.get(sys.platform, "libm.so.6"))
+    try:
+        return ctypes.CDLL(names.get(sys.platform, "libm.so.6"))
+    except OSError:  # a C library that keeps its mathematics in itself
+        return ctypes.CDLL(None)
 
 
 def cache_folder() -> Path | None:
     """A private folder for compiled code; None where it cannot be had."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "pilothouse" / "kernels"
     try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = base / "pilothouse" / "kernels"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         reason = _why_not_private(folder)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # nowhere to write, or nobody's home
         reason = str(error)
     if reason:
         log.warning("compiled roll-outs are not kept: %s", reason)
@@ -132,7 +135,7 @@ def _why_not_private(folder: Path) -> str:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
         return f"{folder} is not a folder"
-    if found.st_uid != os.getuid():
+    if hasattr(os, "getuid") and found.st_uid != os.getuid():
         return f"{folder} belongs to another user"
     if stat.S_IMODE(found.st_mode) & 0o077:
         return f"{folder} is open to others (mode {stat.S_IMODE(found.st_mode):o}, expected 700)"
