@@ -18,7 +18,6 @@ from sandbox.building.unit_fit import (
     coil_heat,
     fit_capacity,
     fit_fresh_air,
-    fit_night_band,
     fit_power,
 )
 from sandbox.building.zone_fit import FitWindows, ZoneFit, fit_zone, shrunk_means
@@ -27,10 +26,16 @@ from sandbox.parameters import TwinParameters, covariance_rows
 Array = NDArray[np.float64]
 # By parameter: the conductance between two zones and the variance of its logarithm.
 Couplings = dict[str, tuple[float, float]]
-TAUS_H = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-TAU_STD = 0.3
-TAU_STRIDE_H = 5.0
-TAU_LENGTH_H = 2.0
+# Values to try, one parameter after the other, and the spread that remains. The first is what is
+# taken unless another is clearly better.
+LAW = (
+    ("zones.night_duty", (1.0, 0.85, 0.7, 0.55), 0.1),
+    ("zones.night_band_k", (0.0, 0.1, 0.25, 0.5, 0.75), 0.1),
+    ("zones.thermostat_tau_h", (0.1, 0.05, 0.2, 0.4, 0.8, 1.6), 0.3),
+)
+CLEARLY = 0.99
+LAW_STRIDE_H = 5.0
+LAW_LENGTH_H = 6.0
 
 
 @dataclass
@@ -115,7 +120,6 @@ def fit_units(rows: Rows, known: Values, part: slice) -> dict[str, float]:
             power = fit_power(rows, unit, known.values, coil, part)
             known.take(power)
             spread[f"{unit}.power_kw"] = power.rmse
-    known.take(fit_night_band(rows, part))
     return spread
 
 
@@ -133,30 +137,40 @@ def recurring_power(
     return replace(structure, power_kw=found)
 
 
-def fit_pace(
+def fit_law(
     site: Site, rows: Rows, structure: Structure, known: Values, part: slice
-) -> dict[str, float]:
-    """The thermostats' time constant into `known`: the best of a few in closed loop; the errors."""
+) -> dict[str, dict[str, float]]:
+    """How thermostats and cycling units behave, into `known`: the best of a few in closed loop.
+
+    Returns the errors (K) of every value tried, by parameter.
+    """
     from sandbox.building.predict import input_table, predict, states_of, window_rows
 
-    length = rows.steps(TAU_LENGTH_H)
-    starts = rows.starts(part.start, part.stop, length, rows.steps(TAU_STRIDE_H))
+    length = rows.steps(LAW_LENGTH_H)
+    starts = rows.starts(part.start, part.stop, length, rows.steps(LAW_STRIDE_H))
     twin = BuildingTwin(site, as_parameters(rows.layout, structure, known))
     states, table = states_of(twin, rows), input_table(twin, rows)
     starts = starts[np.isfinite(states[starts]).all(axis=1)]
-    errors = {}
-    at = twin.parameters.names.index("zones.thermostat_tau_h")
-    for tau in TAUS_H:
-        values = np.array(twin.parameters.values)
-        values[at] = tau
-        run = predict(twin, rows, starts, length, states=states, table=table, parameters=values)
-        actual = window_rows(starts, length)
+    actual = window_rows(starts, length)
+    names, values = twin.parameters.names, np.array(twin.parameters.values)
+
+    def error(trial: Array) -> float:
+        run = predict(twin, rows, starts, length, states=states, table=table, parameters=trial)
         squares = [np.mean((run.temps[z] - rows.temps[z][actual]) ** 2) for z in run.temps]
-        errors[tau] = float(np.sqrt(np.mean(squares)))
-    best = min(errors, key=lambda t: errors[t])
-    names = ("zones.thermostat_tau_h",)
-    known.take(PartFit(names, np.array([best]), np.array([[TAU_STD**2]]), errors[best]))
-    return {f"{t:g}": round(e, 4) for t, e in errors.items()}
+        return float(np.sqrt(np.mean(squares)))
+
+    errors: dict[str, dict[str, float]] = {}
+    for name, tried, std in LAW:
+        at = names.index(name)
+        found = {}
+        for value in tried:
+            values[at] = value
+            found[value] = error(values)
+        best = min(found, key=lambda v: found[v])
+        values[at] = best if found[best] < CLEARLY * found[tried[0]] else tried[0]
+        errors[name] = {f"{v:g}": round(e, 4) for v, e in found.items()}
+        known.take(PartFit((name,), values[at : at + 1].copy(), np.array([[std**2]]), 0.0))
+    return errors
 
 
 def as_parameters(layout: BuildingLayout, structure: Structure, known: Values) -> TwinParameters:

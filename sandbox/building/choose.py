@@ -57,7 +57,7 @@ def choose_structure(
         make_windows(rows, middle, split, SCORE_STRIDE_H), slice(first, middle),
     )  # fmt: skip
     pairs = all_pairs(layout)
-    facades = {z.id: FACADES for z in layout.zones}
+    facades: dict[str, tuple[str, ...]] = {z.id: FACADES for z in layout.zones}
     fits: dict[str, ZoneFit] = {}
     scores: dict[str, dict[str, float]] = {}
     order: dict[str, int] = {}

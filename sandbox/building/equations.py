@@ -15,8 +15,8 @@ air that the fan brings along and the fan itself do while ventilation is on (v =
 The thermostat asks for the coil heat that moves the air to its setpoint with time constant tau and
 holds it there; between the setpoints it asks for nothing. The unit gives what it can: its capacity
 falls with the outdoor temperature, and zones that share a unit share its capacity. Electric power
-is base + v fan + heat / COP_heating + cold / COP_cooling, COPs affine in the outdoor temperature;
-without ventilation the fan runs in proportion to the coil.
+is base + v fan + heat / COP_heating + cold / COP_cooling, COPs affine in the outdoor temperature,
+and a crankcase heater's in the cold; without ventilation the fan runs in proportion to the coil.
 Source of the network: Bacher and Madsen (2011), doi:10.1016/j.enbuild.2011.02.005 (TiTe, TiTeTh).
 """
 
@@ -31,6 +31,7 @@ from sandbox.symbolic.model import Equations, Output, Parameter, SymbolicModel, 
 HEATING_RATED_DEGC = 8.3  # outdoor temperatures of the rating conditions (AHRI 210/240)
 COOLING_RATED_DEGC = 35.0
 LEAST_COP = 0.5
+CRANKCASE_DEGC = 10.0  # compressors' oil is heated below it (usual cut-out of the heaters)
 SECONDS = 3600.0
 LEAST_BAND_K = 1.0  # the plant's shell keeps the setpoints apart; so does the twin
 Drive = Literal["thermostat", "coil"]
@@ -123,6 +124,9 @@ def capacities(unit: str, u: Names, p: Names) -> tuple[Expr, Expr]:
     warm, cold = p[f"{unit}.heating_kw_per_k"], p[f"{unit}.cooling_kw_per_k"]
     heating = p[f"{unit}.heating_kw"] + warm * (outdoor - HEATING_RATED_DEGC)
     cooling = p[f"{unit}.cooling_kw"] + cold * (outdoor - COOLING_RATED_DEGC)
+    # Without ventilation units run by fixed times: they give that share of what they could.
+    duty = u["ventilating"] + (1.0 - u["ventilating"]) * minimum(p["zones.night_duty"], 1.0)
+    factor = factor * duty
     return maximum(heating, 0.0) * factor, maximum(cooling, 0.0) * factor
 
 
@@ -156,7 +160,9 @@ def unit_power(unit: str, coils: Mapping[str, Expr], u: Names, p: Names) -> Expr
     healthy = on * fan + (1.0 - on) * fan * running + works / u.get(f"{unit}.efficiency", 1.0)
     # A dead unit draws nothing but its controls.
     alive = where(u.get(f"{unit}.capacity", 1.0) > 0.0, 1.0, 0.0)
-    return p[f"{unit}.base_kw"] + alive * healthy + u.get(f"{unit}.power_error_kw", 0.0)
+    cold_outside = where(u["outdoor_degc"] < CRANKCASE_DEGC, 1.0, 0.0)
+    standing = p[f"{unit}.base_kw"] + cold_outside * p[f"{unit}.crankcase_kw"]
+    return standing + alive * healthy + u.get(f"{unit}.power_error_kw", 0.0)
 
 
 def building_model(

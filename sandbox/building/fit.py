@@ -26,7 +26,7 @@ from graph.telemetry import Frame
 from sandbox.building.assemble import (
     Values,
     as_parameters,
-    fit_pace,
+    fit_law,
     fit_units,
     fit_zones,
     known_values,
@@ -103,11 +103,11 @@ def fit_building(
     structure, known = known_values(rows, choice.structure, fits, couplings)
     spread = fit_units(rows, known, part)
     structure = recurring_power(site, rows, structure, known, part)
-    paces = fit_pace(site, rows, structure, known, part)
+    law = fit_law(site, rows, structure, known, part)
     twin = BuildingTwin(site, as_parameters(layout, structure, known))
     errors = centred(join(_errors_not_seen(twin, rows, plan, options, fits)))
     report = assess(twin, rows, plan.first, plan.split, errors, fits, options.seed)
-    report |= {"structure": scores_report(choice), "part_rmse": spread, "thermostat_rmse_k": paces}
+    report |= {"structure": scores_report(choice), "part_rmse": spread, "law_rmse_k": law}
     return twin.parameters.model_copy(
         update={
             "report": report,

@@ -11,7 +11,7 @@ RESISTANCE_COP = 1.2
 # May be negative or zero; every other one is positive and treated as a logarithm.
 LINEAR = (
     "cop_heating_per_k", "cop_cooling_per_k", "heating_kw_per_k", "cooling_kw_per_k", "base_kw",
-    "night_band_k",
+    "crankcase_kw", "night_band_k",
 )  # fmt: skip
 UNITS = {"c": "kWh/K", "ua": "kW/K", "aperture": "m^2", "thermostat": "h", "night": "delta_degC"}
 
@@ -35,8 +35,12 @@ def air_names(zone: str) -> tuple[str, ...]:
 
 UNIT_KEYS = (
     "cop_heating", "cop_heating_per_k", "cop_cooling", "cop_cooling_per_k", "base_kw", "fan_kw",
-    "heating_kw", "heating_kw_per_k", "cooling_kw", "cooling_kw_per_k",
+    "crankcase_kw", "heating_kw", "heating_kw_per_k", "cooling_kw", "cooling_kw_per_k",
 )  # fmt: skip
+
+
+# How thermostats hold their zones, and how units that do not ventilate cycle.
+LAW_NAMES = ("zones.thermostat_tau_h", "zones.night_band_k", "zones.night_duty")
 
 
 def unit_names(unit: str) -> tuple[str, ...]:
@@ -50,7 +54,7 @@ def parameter_names(layout: BuildingLayout, structure: Structure) -> tuple[str, 
     for zone in structure.order:
         names += [*zone_names(structure, zone), *air_names(zone)]
     names += [pair_name(a, b) for a, b in structure.pairs]
-    names += ["zones.thermostat_tau_h", "zones.night_band_k"]
+    names += list(LAW_NAMES)
     for unit in layout.units:
         names += unit_names(unit.id)
     return tuple(names)
@@ -92,14 +96,14 @@ def textbook(layout: BuildingLayout, structure: Structure) -> dict[str, float]:
     for a, b in structure.pairs:
         area = min(z.floor_area_m2 for z in layout.zones if z.id in (a, b))
         found[pair_name(a, b)] = 0.0005 * area
-    found["zones.thermostat_tau_h"], found["zones.night_band_k"] = 0.1, 0.0
+    found |= dict(zip(LAW_NAMES, (0.1, 0.0, 1.0), strict=True))
     for u in layout.units:
         # A COP of about 1 is electric resistance, which does not mind the weather.
         slope = 0.02 if u.nominal_cop_heating > RESISTANCE_COP else 0.0
         plate = {"cop_heating": u.nominal_cop_heating, "cop_cooling": u.nominal_cop_cooling,
                  "cop_heating_per_k": slope * u.nominal_cop_heating,
                  "cop_cooling_per_k": -0.02 * u.nominal_cop_cooling,
-                 "base_kw": 0.0, "fan_kw": max(u.fan_kw, 1e-3),
+                 "base_kw": 0.0, "crankcase_kw": 0.0, "fan_kw": max(u.fan_kw, 1e-3),
                  "heating_kw": u.heating_kw, "heating_kw_per_k": slope * u.heating_kw,
                  "cooling_kw": u.cooling_kw, "cooling_kw_per_k": -0.007 * u.cooling_kw}  # fmt: skip
         found |= {f"{u.id}.{k}": v for k, v in plate.items()}

@@ -13,7 +13,7 @@ from sandbox.parameters import TwinParameters, covariance_rows
 
 PEOPLE_W_M2 = 75.0 * 0.05  # sensible heat of five persons per 100 m2 (ASHRAE 62.1, office)
 SMALL = 6  # zones up to which each is taken to touch each other
-LINEAR_STD = {"base_kw": 0.02, "night_band_k": 0.3}
+LINEAR_STD = {"base_kw": 0.02, "crankcase_kw": 0.02, "night_band_k": 0.3}
 SLOPE_STD = 0.02
 
 

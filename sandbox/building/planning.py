@@ -139,13 +139,21 @@ class PlanningFace:
             1.0 / (1.0 / cooling + fan / value(f"{unit}.cooling_kw")),
         )
 
-    def unit_base_kw(self, unit: str, as_of: datetime, steps: int) -> Array:
-        """Electric power (N,) that a unit draws whatever its coils do: controls and fan."""
+    def unit_base_kw(
+        self, unit: str, as_of: datetime, steps: int, outdoor_degc: Array | None = None
+    ) -> Array:
+        """Electric power (N,) that a unit draws whatever its coils do: controls and fan.
+
+        With the outdoor temperature (N,) its crankcase heater counts too.
+        """
         hours = hours_from(as_of, steps, float(self.site.step_s))
         value = self.parameters.value
         extra = recurring(self.layout, self.structure, hours, {})[f"{unit}.power_error_kw"]
         fan = value(f"{unit}.fan_kw") * ventilation(self.layout, hours)
-        return np.asarray(value(f"{unit}.base_kw") + fan + extra)
+        base = value(f"{unit}.base_kw") + fan + extra
+        if outdoor_degc is not None:
+            base = base + value(f"{unit}.crankcase_kw") * (outdoor_degc < eq.CRANKCASE_DEGC)
+        return np.asarray(base)
 
     def _coil_columns(self, hours: Hours, w: Mapping[str, Array]) -> dict[str, Array]:
         columns = weather_columns(self.layout, hours, w)

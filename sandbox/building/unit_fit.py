@@ -7,8 +7,8 @@
    the unit has: coil heat there is a line in the outdoor temperature, pulled to the greatest heat
    seen anywhere else, and to the nameplate where nothing was seen at all.
 4. Power = base + fan (while ventilating, or with the coil) + heat / COP_h + cold / COP_c with COPs
-   affine in the outdoor temperature: robust least squares with priors from the nameplate, standstill
-   and starts included, for control needs the mean power, not the best.
+   affine in the outdoor temperature: robust least squares with priors from the nameplate,
+   standstill and starts included, for control needs the mean power, not the best.
 
 Covariances are widened for the residuals' lag-one autocorrelation as in `sandbox.fit_parts`.
 """
@@ -19,7 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.building.equations import COOLING_RATED_DEGC, HEATING_RATED_DEGC, LEAST_COP
+from sandbox.building.equations import (
+    COOLING_RATED_DEGC,
+    CRANKCASE_DEGC,
+    HEATING_RATED_DEGC,
+    LEAST_COP,
+)
 from sandbox.building.names import UNIT_KEYS, space_of
 from sandbox.building.rows import Rows, begin_of, mean_over
 from sandbox.parameters import from_space, to_space
@@ -30,12 +35,11 @@ INSIDE_K = 0.3  # between the setpoints by so much, nobody heats or cools
 BEYOND_K = 0.2  # beyond a setpoint by so much, the unit gives all it has
 IDLE_KW = 0.05
 LEAST_ROWS = 12
-NIGHT_REACH_K = 1.5  # further off its setpoint a zone is on its way, not held
-NIGHT_STD = 0.3
 # Prior standard deviations in the fitting space.
 PRIOR_STD = {
-    "ua_vent_kw_k": 1.0, "fan_heat_kw": 1.0, "cop_heating": 0.4, "cop_cooling": 0.4,
+    "ua_vent_kw_k": 1.0, "fan_heat_kw": 1.0, "cop_heating": 0.25, "cop_cooling": 0.25,
     "cop_heating_per_k": 0.1, "cop_cooling_per_k": 0.1, "base_kw": 0.1, "fan_kw": 1.0,
+    "crankcase_kw": 0.05,
     "heating_kw": 0.5, "cooling_kw": 0.5, "heating_kw_per_k": 0.1, "cooling_kw_per_k": 0.1,
 }  # fmt: skip
 
@@ -74,12 +78,12 @@ def idle_rows(rows: Rows, zone: str) -> Bools:
 
 
 def coil_heat(rows: Rows, zone: str, values: dict[str, float]) -> Array:
-    """Step 2: heat (R,) of the coil by itself."""
+    """Step 2: heat (R,) of the coil by itself; none between the setpoints, whatever is left."""
     exchange = values[f"{zone}.ua_vent_kw_k"] * (
         rows.shared["outdoor_degc"] - mean_over(rows.temps[zone])
     )
     air = rows.shared["ventilating"] * (values[f"{zone}.fan_heat_kw"] + exchange)
-    return np.asarray(rows.heat[zone] - air)
+    return np.where(idle_rows(rows, zone), 0.0, rows.heat[zone] - air)
 
 
 def fit_capacity(
@@ -113,30 +117,11 @@ def fit_capacity(
     return _solve(names, start, model, total[part][use], scale=0.05 * max(start[0], 0.1))
 
 
-def fit_night_band(rows: Rows, part: slice) -> PartFit:
-    """How far units that cycle keep their zones from the setpoint on average, K."""
-    slack = []
-    still = (rows.shared["ventilating"] < 0.5) & rows.usable
-    for zone, heat in rows.heat.items():
-        air = rows.temps[zone]
-        for sign, edge in ((1.0, rows.low[zone]), (-1.0, rows.high[zone])):
-            off = sign * (edge - air)
-            works = still & (sign * heat > IDLE_KW) & (np.abs(off) < NIGHT_REACH_K)
-            slack.append(off[part][works[part]])
-    found = np.concatenate(slack)
-    names = ("zones.night_band_k",)
-    if len(found) < LEAST_ROWS:
-        return PartFit(names, np.zeros(1), np.array([[NIGHT_STD**2]]), 0.0)
-    level = float(np.clip(np.median(found), 0.0, NIGHT_REACH_K))
-    spread = float(np.std(found))
-    return PartFit(names, np.array([level]), np.array([[spread**2 / len(found) * 10.0]]), spread)
-
-
 def fit_power(
     rows: Rows, unit: str, guess: dict[str, float], coil: dict[str, Array], part: slice
 ) -> PartFit:
     """Step 4 for one unit; `guess` holds the capacities of step 3."""
-    keys = UNIT_KEYS[:6]
+    keys = UNIT_KEYS[:7]
     names = tuple(f"{unit}.{k}" for k in keys)
     use = rows.usable[part]
     on = rows.shared["ventilating"][part][use]
@@ -149,8 +134,9 @@ def fit_power(
         cop_h = np.maximum(v[0] + v[1] * (outdoor - HEATING_RATED_DEGC), LEAST_COP)
         cop_c = np.maximum(v[2] + v[3] * (outdoor - COOLING_RATED_DEGC), LEAST_COP)
         fan = v[5] * (on + (1.0 - on) * running)
-        return np.asarray(v[4] + fan + heat / cop_h + cold / cop_c)
+        return np.asarray(v[4] + v[6] * frost + fan + heat / cop_h + cold / cop_c)
 
+    frost = (outdoor < CRANKCASE_DEGC).astype(float)
     target = rows.power[unit][part][use]
     return _solve(names, [guess[n] for n in names], model, target, scale=0.1)
 

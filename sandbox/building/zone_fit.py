@@ -7,8 +7,9 @@ Heat and the neighbours' temperatures are measured, so each zone is identified b
    prior around textbook values that keeps what the data cannot tell.
 3. The heat that would have made every row right is averaged by hour and kind of day, shrunk where
    few days tell it, and becomes the zone's recurring gain. 2 and 3 alternate.
-4. Covariance (J'J / s2 + prior)^-1; each window counts as one observation, because its errors are
-   almost fully correlated, and windows that overlap m-fold count as one m-th each.
+4. Covariance (J'J / s2 + prior)^-1, widened for autocorrelation: a window of L errors counts as
+   L / tau observations, tau their integrated autocorrelation time, and windows that overlap m-fold
+   count as one m-th each.
 """
 
 from dataclasses import dataclass
@@ -124,6 +125,18 @@ def shrunk_means(values: Array, kinds: Ints, rows_per_hour: int) -> Array:
     return np.asarray((total + prior * level) / (count + prior))
 
 
+def autocorrelation_time(errors: Array) -> float:
+    """1 + 2 sum of autocorrelations within windows (W, L), up to the first negative one."""
+    power = float(np.mean(errors**2))
+    total = 1.0
+    for lag in range(1, errors.shape[1]):
+        rho = float(np.mean(errors[:, lag:] * errors[:, :-lag])) / max(power, 1e-12)
+        if rho <= 0.0:
+            break
+        total += 2.0 * rho * (1.0 - lag / errors.shape[1])
+    return min(total, float(errors.shape[1]))
+
+
 class _Problem:
     """Residuals and Jacobian of one zone's window errors in the fitting space."""
 
@@ -200,8 +213,11 @@ class _Problem:
         free = self.free
         slopes = self.slopes(theta)[:, free]
         w = self.windows
-        s2 = w.overlap * float(raw @ raw) / max(1, len(w.starts) - int(free.sum()))
-        information = slopes.T @ slopes / max(s2, 1e-12) + np.diag(self.prior_std[free] ** -2.0)
+        # Residuals are divided by sqrt(L): their sum of squares is the mean square times windows.
+        s2 = float(raw @ raw) / max(1, len(w.starts) - int(free.sum()))
+        widening = w.overlap * autocorrelation_time(raw.reshape(len(w.starts), -1)) / w.length
+        information = slopes.T @ slopes / max(s2 * widening, 1e-12)
+        information += np.diag(self.prior_std[free] ** -2.0)
         found = np.zeros((len(theta), len(theta)))
         found[np.ix_(free, free)] = np.linalg.inv(information)
         return found

@@ -104,7 +104,7 @@ class ZoneLinear:
         )
 
     def hidden(self, m: Matrices, table: Array) -> Array:
-        """States (K, R, S) at the end of each row: air as measured, hidden nodes by their equations.
+        """States (K, R, S) at each row's end: air as measured, hidden nodes by their equations.
 
         The nodes behind the air do not see ventilation, so one matrix serves all rows. Within a
         row the air is taken at the mean of its measured ends.
