@@ -21,6 +21,7 @@ from graph.errors import InputError
 from graph.kpis import KPI_UNITS
 from graph.record import iso
 from graph.sitepack import SitePack, load_site
+from scenarios.plants import refuse_recorded
 
 Say = Callable[[str], None]
 Span = tuple[datetime, datetime]
@@ -65,8 +66,10 @@ def run_and_compare(
 
     Raises:
         InputError: an empty stretch, nothing wanted, or a leg that could not be run.
+        RefusedError: `read_only`, for a site of recorded telemetry.
     """
     pack = load_site(folder)
+    refuse_recorded(pack.site)
     wanted = text or (pack.intents[0].text if pack.intents else None)
     if wanted is None:
         raise InputError("what is wanted?", "pass --intent, or add intents.yaml to the pack")

@@ -2,13 +2,10 @@
 signed, and there is no gate to hand anything to.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from agents.decision import Decision, World, decide
 from agents.inprocess_dispatch import InProcessDispatcher
@@ -18,54 +15,12 @@ from agents.telemetry_feed import TelemetryFeed
 from api.assemble import load_context
 from api.sites import DEMO_SITE
 from api.times import parse_local
-from graph.errors import InputError
-from graph.plant import Readings
-from graph.signals import Owner, PointState, Quality, Reading
-from graph.site import Site
+from graph.plant import PlantReader
 from graph.sitepack import SitePack
 from graph.telemetry import Frame
 from planner.intent.compiler import compile_intent
 from safety.policy import declared_rules, with_core
-
-
-class RecordedPlant:
-    """`PlantReader` over recorded telemetry: the image at a moment that can be moved on."""
-
-    def __init__(self, site: Site, frame: Frame, at: datetime) -> None:
-        self._site, self._frame = site, frame
-        self.at = at
-
-    def read(self) -> Readings:
-        """The row that ends at `at`. Raises InputError where there is none."""
-        row = self._frame.window(self.at - timedelta(seconds=self._frame.step_s), self.at)
-        if len(row) != 1:
-            raise InputError(
-                f"no telemetry for {self.at.isoformat()}",
-                f"the pack's series runs to {self._frame.end.isoformat()}",
-            )
-        values = {n: _reading(float(row.column(n)[0]), self.at) for n in row.names}
-        points = {
-            s.id: PointState(applied=values[s.id].value or 0.0, owner=Owner.LOCAL)
-            for s in self._site.setpoints
-        }
-        return Readings(time=self.at, values=values, points=points)
-
-    def history(self, signals: Sequence[str], since: datetime) -> dict[str, list[Reading]]:
-        """Rows after `since` up to `at`, one reading a row."""
-        rows = self._frame.window(since, self.at)
-        return {
-            s: [_reading(float(v), t) for t, v in zip(rows.times, rows.column(s), strict=True)]
-            for s in signals
-        }
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def _reading(value: float, time: datetime) -> Reading:
-    if np.isnan(value):
-        return Reading(value=None, time=time, quality=Quality.BAD)
-    return Reading(value=value, time=time)
+from scenarios.recorded_plant import RecordedPlant as RecordedPlant
 
 
 @dataclass(frozen=True)
@@ -117,10 +72,10 @@ def offline_decision(
 
 
 def decide_recorded(
-    pack: SitePack, context: SiteContext, reader: RecordedPlant, frame: Frame, text: str,
+    pack: SitePack, context: SiteContext, reader: PlantReader, frame: Frame, text: str,
     futures: int | None, seed: int,
 ) -> Decision:  # fmt: skip
-    """One decision at the recorded plant's present moment, with what was known by then."""
+    """One decision at the plant's present moment, with what was known of `frame` by then."""
     image = reader.read()
     past = frame.window(frame.start - timedelta(seconds=frame.step_s), image.time)
     feed = TelemetryFeed(pack.site, past)

@@ -1,4 +1,5 @@
-"""Shadow runs: the whole pipeline over recorded telemetry, hour by hour, with no way to write.
+"""Shadow runs: the whole pipeline over recorded telemetry, or beside a simulated plant, hour by
+hour, with no way to write.
 
 Each decision sees only what was recorded before it. What it would have proposed is kept, and what
 it expected of doing nothing is compared with what the plant did, which is what shadow mode is for:
@@ -18,10 +19,11 @@ import numpy as np
 from agents.decision import Decision
 from agents.snapshot_builder import SiteContext
 from api.assemble import load_context
-from api.offline import RecordedPlant, decide_recorded
+from api.offline import decide_recorded
 from api.plant_log import PlantLog, log_kpis, row_before
+from api.shadow_source import PlantSource, RecordedSource, ShadowSource
 from graph.errors import InputError, PilothouseError
-from graph.record import iso
+from graph.record import iso, parse_iso
 from graph.sitepack import SitePack
 from graph.telemetry import Frame
 
@@ -60,42 +62,50 @@ class ShadowRun:
 
 def run_shadow(
     folder: Path, start: datetime, end: datetime, text: str, futures: int, seed: int,
-    say: Say = lambda _: None,
+    say: Say = lambda _: None, *, on_plant: bool = False,
 ) -> ShadowRun:  # fmt: skip
     """Decide every hour from `start` (inclusive) to `end` (exclusive).
 
+    on_plant: look at the pack's simulated plant, left to its own law, in place of its recorded
+    telemetry, which then only has to reach up to `start`.
+
     Raises:
-        InputError: the recorded telemetry does not cover the time.
+        InputError: the telemetry does not cover the time, or there is no such plant.
+        UnavailableError: the plant does not answer.
     """
+    if start >= end:
+        raise InputError(f"cannot run from {iso(start)} to {iso(end)}", "give --from before --to")
     pack, context = load_context(folder)
-    frame = pack.telemetry()
-    if start <= frame.start or end > frame.end or start >= end:
-        raise InputError(
-            f"cannot run from {iso(start)} to {iso(end)}",
-            f"telemetry covers {iso(frame.start)} to {iso(frame.end)}; forecasts need days before",
-        )
+    source: ShadowSource = (
+        PlantSource(pack, start, seed) if on_plant else RecordedSource(pack, start, end)
+    )
     run = ShadowRun(pack.site.id, text, futures, days=(end - start) / timedelta(days=1))
-    reader = RecordedPlant(pack.site, frame, start)
-    now = start
-    while now < end:
-        reader.at = now
-        began = time.perf_counter()
-        row = _decide(pack, context, reader, frame, text, futures, seed)
-        run.seconds += time.perf_counter() - began
-        run.rows.append(row)
-        _check(run, pack, frame, now, row)
-        say(f"{row['at']}  {row['outcome']}  {row.get('summary', '')}")
-        now += timedelta(seconds=DECIDE_EVERY_S)
+    try:
+        now = start
+        while now < end:
+            began = time.perf_counter()
+            run.rows.append(_decide(pack, context, source, now, text, futures, seed))
+            run.seconds += time.perf_counter() - began
+            say("  ".join((iso(now), run.rows[-1]["outcome"], run.rows[-1].get("summary", ""))))
+            step = min(timedelta(seconds=DECIDE_EVERY_S), end - now)
+            source.advance(step.total_seconds())
+            now += step
+        frame = source.known()
+    finally:
+        source.close()
+    for row in run.rows:
+        _check(run, pack, frame, parse_iso(row["at"]), row)
     return run
 
 
 def _decide(
-    pack: SitePack, context: SiteContext, reader: RecordedPlant, frame: Frame, text: str,
+    pack: SitePack, context: SiteContext, source: ShadowSource, now: datetime, text: str,
     futures: int, seed: int,
 ) -> dict[str, Any]:  # fmt: skip
-    row: dict[str, Any] = {"at": iso(reader.at)}
+    row: dict[str, Any] = {"at": iso(now)}
     try:
-        decision = decide_recorded(pack, context, reader, frame, text, futures, seed)
+        known = source.known()
+        decision = decide_recorded(pack, context, source.reader, known, text, futures, seed)
     except PilothouseError as error:
         return {**row, "outcome": "failed", "summary": str(error)}
     row.update(outcome=decision.outcome, reasons=list(decision.reasons))

@@ -6,8 +6,10 @@ import importlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from graph.errors import InputError, UnavailableError
+from graph.errors import InputError, RefusedError, UnavailableError
+from graph.site import Site
 from graph.sitepack import SitePack
+from scenarios.recorded_plant import READ_ONLY
 from scenarios.simulated_plant import SimulatedPlant
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ def build_plant(pack: SitePack, start: datetime, seed: int) -> SimulatedPlant | 
         InputError: the pack names no plant that this installation can stand up, or the start is
             outside of what the plant can do.
         UnavailableError: what the plant needs is not installed or does not answer.
+        RefusedError: `read_only`, for a site of recorded telemetry.
     """
+    refuse_recorded(pack.site)
     plant = pack.site.plant
     if plant.simulator is not None:
         return _simulated(plant.simulator.kind, pack, start, seed)
@@ -43,6 +47,16 @@ def build_plant(pack: SitePack, start: datetime, seed: int) -> SimulatedPlant | 
         pack.site, pack.folder / "data", start, seed, watchdog_s=float("inf")
     )
     return built
+
+
+def refuse_recorded(site: Site) -> None:
+    """Raises RefusedError `read_only` for a site whose plant is recorded telemetry."""
+    if site.plant.adapter == "recorded":
+        raise RefusedError(
+            READ_ONLY,
+            f"site {site.id} is recorded telemetry: nothing can command it",
+            "run `pilothouse shadow`, which writes nothing",
+        )
 
 
 def _simulated(kind: str, pack: SitePack, start: datetime, seed: int) -> SimulatedPlant:
