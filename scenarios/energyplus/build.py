@@ -11,7 +11,8 @@ from graph.simulators import EnergyPlusSimulator
 from graph.site import Site
 from graph.sitepack import SitePack
 from scenarios.energyplus.faults import EnergyPlusFault
-from scenarios.energyplus.simulator import Building, EnergyPlusPlant
+from scenarios.energyplus.run import Building
+from scenarios.energyplus.simulator import EnergyPlusPlant
 from scenarios.simulated_plant import SimulatedPlant
 
 WATCHDOG_OFF = float("inf")

@@ -137,9 +137,7 @@ def _one_schedule(idf: Idf) -> None:
 
 
 def _fixed_schedules(idf: Idf) -> None:
-    schedules = {
-        f.lower() for o in idf.of("ThermostatSetpoint:DualSetpoint") for f in o.fields[1:]
-    }
+    schedules = {f.lower() for o in idf.of("ThermostatSetpoint:DualSetpoint") for f in o.fields[1:]}
     moved = [
         o.name.lower() for o in idf.of("EnergyManagementSystem:Actuator")
         if o.fields[1].lower() in schedules
@@ -149,11 +147,13 @@ def _fixed_schedules(idf: Idf) -> None:
         if any(f"set {name} " in line.lower() for line in o.fields for name in moved)
     }  # fmt: skip
     idf.remove(
-        lambda o: (o.is_a("EnergyManagementSystem:Actuator") and o.name.lower() in moved)
-        or (o.is_a("EnergyManagementSystem:Program") and o.name.lower() in programs)
-        or (
-            o.is_a("EnergyManagementSystem:ProgramCallingManager")
-            and programs.issuperset(f.lower() for f in o.fields[2:])
+        lambda o: (
+            (o.is_a("EnergyManagementSystem:Actuator") and o.name.lower() in moved)
+            or (o.is_a("EnergyManagementSystem:Program") and o.name.lower() in programs)
+            or (
+                o.is_a("EnergyManagementSystem:ProgramCallingManager")
+                and programs.issuperset(f.lower() for f in o.fields[2:])
+            )
         )
     )
 

@@ -3,43 +3,22 @@
 import math
 import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graph.errors import InputError, UnavailableError
-from graph.record import as_utc
-from graph.simulators import EnergyPlusSimulator
-from graph.site import Site
-from scenarios.energyplus.epw import Place, read_place
-from scenarios.energyplus.faults import EnergyPlusFault, install
-from scenarios.energyplus.idf import Idf
-from scenarios.energyplus.points import DEADBAND_K, PointPlan, point_plan
-from scenarios.energyplus.prepare import Preparation, prepare
+from scenarios.energyplus.faults import EnergyPlusFault
+from scenarios.energyplus.foretold import Foretold, horizontal_w_m2
 from scenarios.energyplus.process import EngineProcess
-from scenarios.energyplus.weather_truth import WeatherTruth, horizontal_w_m2
+from scenarios.energyplus.run import Building, run_of
 
-RUN_DAYS = 370
 START_LIMIT_S, STEP_LIMIT_S = 180.0, 60.0
-
-
-@dataclass(frozen=True)
-class Building:
-    """What a run is made of.
-
-    building, weather: the .idf and .epw files; faults: broken from their own time on.
-    """
-
-    site: Site
-    simulator: EnergyPlusSimulator
-    building: Path
-    weather: Path
-    faults: tuple[EnergyPlusFault, ...] = field(default=())
 
 
 class EnergyPlusPlant:
@@ -67,61 +46,30 @@ class EnergyPlusPlant:
         self.what = what
         self._limits = (start_limit_s, step_limit_s)
         self.step_s = float(what.site.step_s)
-        place = read_place(what.weather)
-        local = as_utc(begin).astimezone(place.standard_time)
-        self.begin = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        self._run = run_of(what, begin)
+        self.begin = self._run.begin
         self._time = self.begin.astimezone(UTC)
         self._steps = 0
         self._history: list[Mapping[str, float]] = []
         self._closed = False
         self.folder = Path(tempfile.mkdtemp(prefix="pilothouse-energyplus-"))
         try:
-            how = self._calendar()
-            self._plan, job = self._prepare(place, how)
-            self._process = EngineProcess(job)
-            ready = self._process.receive(start_limit_s)
+            self._start()
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
-        self._local = self._own(ready["local"])
-        self._truth = WeatherTruth(what.weather, place, how, self.begin)
+        # Who forgets to close a plant leaves no process of 200 MB behind.
+        self._let_go = weakref.finalize(self, _let_go, self._process, self.folder)
+        last, step_s = self._run.how.last, what.site.step_s
+        self._weather = Foretold(self._run.weather_until, self._time, step_s, last)
+        self._load = Foretold(self._run.load_until, self._time, step_s, last)
 
-    def _calendar(self) -> Preparation:
-        steps_per_hour = 3600 / self.step_s
-        if steps_per_hour != int(steps_per_hour) or 60 % steps_per_hour:
-            raise InputError(
-                f"EnergyPlus cannot step by {self.step_s:g} s",
-                "its zone step is a whole fraction of an hour in whole minutes",
-            )
-        first = self.begin.date()
-        last = first + timedelta(days=RUN_DAYS)
-        return Preparation(first, last, int(steps_per_hour), self.what.simulator.design_days)
-
-    def _prepare(self, place: Place, how: Preparation) -> tuple[PointPlan, dict[str, Any]]:
-        site, simulator = self.what.site, self.what.simulator
-        idf = prepare(Idf.read(self.what.building), place, how)
-        plan = point_plan(site, simulator, idf)
-        broken = [
-            {"actuator": a.actuator, "value": a.value, "first": self._step_of(fault)}
-            for k, fault in enumerate(self.what.faults)
-            for a in install(idf, fault, k, simulator)
-        ]
+    def _start(self) -> None:
+        idf, self._plan, job = self._run.job()
         target = self.folder / "building.idf"
         idf.write(target)
-        return plan, {
-            "building": str(target), "weather": str(self.what.weather), "folder": str(self.folder),
-            "variables": [[v.name, v.key, v.mean] for v in plan.variables],
-            "zones": [
-                {"zone": z.zone, "schedules": [z.heating_schedule, z.cooling_schedule]}
-                for z in plan.zones
-            ],
-            "faults": broken, "deadband_k": DEADBAND_K,
-        }  # fmt: skip
-
-    def _step_of(self, fault: EnergyPlusFault) -> int:
-        if fault.since is None:
-            return 0
-        return max(math.ceil((as_utc(fault.since) - self.begin).total_seconds() / self.step_s), 0)
+        self._process = EngineProcess({**job, "building": str(target), "folder": str(self.folder)})
+        self._local = self._own(self._process.receive(self._limits[0])["local"])
 
     @property
     def time(self) -> datetime:
@@ -146,7 +94,7 @@ class EnergyPlusPlant:
         self._check_clock(answer["at"])
         self._local = self._own(answer["local"])
         values = self._plan.values(answer["values"])
-        weather = self.what.site.of_kind("weather")[0].id
+        weather = self._run.weather_asset
         values[f"{weather}.ghi_w_m2"] = horizontal_w_m2(*answer["sun"])
         self._misread(values)
         return values
@@ -155,7 +103,7 @@ class EnergyPlusPlant:
         """The engine reports true temperatures and the setpoints that a wrong thermostat acts on;
         the site sees what that thermostat reads and was set to."""
         for fault in self.what.faults:
-            if fault.kind == "thermostat_offset" and self._steps > self._step_of(fault):
+            if fault.kind == "thermostat_offset" and self._steps > self._run.step_of(fault):
                 for quantity in ("temp", "heating_setpoint", "cooling_setpoint"):
                     values[f"{fault.at}.{quantity}_degc"] += fault.size
 
@@ -184,21 +132,29 @@ class EnergyPlusPlant:
         }
 
     def truth(self, signal: str, start: datetime, steps: int, step_s: int) -> NDArray[np.float64]:
-        """Outdoor temperature and irradiance as the engine will see them; `StepSimulator` port."""
-        weather = self.what.site.of_kind("weather")[0].id
-        quantity = {f"{weather}.temp_degc": "temp", f"{weather}.ghi_w_m2": "ghi"}.get(signal)
-        if quantity is None:
+        """Outdoor temperature and irradiance as the engine will see them, and the load.
+
+        The load is that of a run under the building's own law: commands change it by the heat that
+        the hot water tank loses to its room, a few watts. Shape (steps,).
+
+        Raises:
+            InputError: another signal, times off the step or outside of the run.
+        """
+        asset = self._run.weather_asset
+        weather = (f"{asset}.temp_degc", f"{asset}.ghi_w_m2")
+        load = f"{self.what.site.of_kind('load')[0].id}.power_kw"
+        if signal not in (*weather, load):
             raise InputError(
-                f"{signal} is not given from outside",
-                f"known: {weather}.temp_degc, {weather}.ghi_w_m2",
+                f"{signal} is not given from outside", f"known: {', '.join((*weather, load))}"
             )
-        return self._truth.means(quantity, start, steps, step_s)
+        source = self._load if signal == load else self._weather
+        return source.means(signal, start, steps, step_s)
 
     def replayed(self, faults: Sequence[EnergyPlusFault] | None = None) -> "EnergyPlusPlant":
         """The same run again up to now: same commands, same bytes. Optionally other faults."""
         what = self.what
         if faults is not None:
-            what = Building(what.site, what.simulator, what.building, what.weather, tuple(faults))
+            what = replace(what, faults=tuple(faults))
         twin = EnergyPlusPlant(
             what, self.begin, start_limit_s=self._limits[0], step_limit_s=self._limits[1]
         )
@@ -212,11 +168,15 @@ class EnergyPlusPlant:
 
     def end(self) -> None:
         """End the engine's process and keep its files: they are complete only then."""
-        if not self._closed:
-            self._closed = True
-            self._process.close()
+        self._closed = True
+        self._process.close()
 
     def close(self) -> None:
         """End the engine's process and remove its files. A second call does nothing."""
-        self.end()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._closed = True
+        self._let_go()
+
+
+def _let_go(process: EngineProcess, folder: Path) -> None:
+    process.close()
+    shutil.rmtree(folder, ignore_errors=True)
