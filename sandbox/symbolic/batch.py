@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
 from threading import Thread
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,16 @@ Array = NDArray[np.float64]
 Backend = Literal["auto", "compiled", "numpy"]
 # Below this many futures x steps x substeps a second thread costs more than it saves.
 WORK_WORTH_A_THREAD = 4000
+
+
+class Simulates(Protocol):
+    """What rolls out a model with one step: a `BatchSimulator`, or what stands in for one."""
+
+    def run(
+        self, x0: ArrayLike, u: ArrayLike, p: ArrayLike | None = None
+    ) -> tuple[Array, Array]:
+        """See `BatchSimulator.run`."""
+        ...
 
 
 class BatchSimulator:
@@ -148,13 +158,14 @@ class BatchSimulator:
 
 
 def available_cores() -> int:
-    """How many cores this process may use: its affinity, or fewer where OMP_NUM_THREADS says so.
+    """How many cores this process may run on.
 
-    The variable is how a process that is one of several workers is told to keep to its own core.
+    Limits that are set for BLAS (OMP_NUM_THREADS) do not count here: they are there because its
+    results depend on them, and these do not.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(cores or 1, int(told) if told.isdecimal() else cores or 1))
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _share(work: Callable[[int, int], None], blocks: int, workers: int) -> None:
