@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Literal
 
+from api.times import parse_local
 from graph.errors import InputError, SitePackError
 from graph.record import parse_iso
 from graph.sitepack import SitePack
@@ -48,12 +49,42 @@ def fit_before(pack: SitePack, start: datetime) -> TwinParameters:
     return identify(pack, frame.window(frame.start - step, start))
 
 
-def identify(pack: SitePack, frame: Frame) -> TwinParameters:
-    """The twin of the site's kind from telemetry. Raises InputError: see each kind's fit."""
-    if pack.site.twin.kind == "building":
-        from sandbox.building.fit import fit_building
+def stretch(pack: SitePack, begin: str | None, end: str | None) -> Frame:
+    """The pack's telemetry between two moments (the site's zone if they name none).
 
-        return fit_building(pack.site, frame)
+    Raises:
+        InputError: not a time, or nothing lies between them.
+    """
+    frame, zone = pack.telemetry(), pack.site.time_zone
+    first = frame.start - timedelta(seconds=frame.step_s)
+    first = parse_local(begin, zone) if begin is not None else first
+    last = parse_local(end, zone) if end is not None else frame.end
+    found = frame.window(first, last)
+    if not len(found):
+        raise InputError(
+            f"no telemetry between {first.isoformat()} and {last.isoformat()}",
+            f"the pack has it from {frame.start.isoformat()} to {frame.end.isoformat()}",
+        )
+    return found
+
+
+def identify(
+    pack: SitePack, frame: Frame, weeks: float | None = None, *, whole: bool = False
+) -> TwinParameters:
+    """The twin of the site's kind from telemetry. Raises InputError: see each kind's fit.
+
+    weeks: only the last ones that hold so much complete telemetry; None leaves it to the kind, or
+    takes the whole frame where `whole`.
+    """
+    if pack.site.twin.kind == "building":
+        from sandbox.building.fit import BuildingFitOptions, fit_building
+
+        options = BuildingFitOptions()
+        if weeks is not None or whole:
+            options = BuildingFitOptions(weeks=weeks)
+        return fit_building(pack.site, frame, options)
+    if weeks is not None:
+        frame = frame.tail(round(weeks * 7 * 86_400 / frame.step_s))
     if pack.site.twin.kind == "ode":
         from sandbox.ode_fit import fit_ode
 

@@ -9,6 +9,10 @@ from sandbox.parameters import TwinParameters
 
 def fit_table(parameters: TwinParameters) -> str:
     """Parameters with their spread, errors on the held-back days beside persistence, verdict."""
+    if parameters.kind == "building":
+        from sandbox.building.words import building_table
+
+        return building_table(parameters)
     std = np.sqrt(np.diag(np.asarray(parameters.covariance)))
     lines = [f"{'parameter':28s} {'value':>10s}   spread (one standard deviation)"]
     rows = zip(parameters.names, parameters.values, parameters.spaces, std, strict=True)

@@ -102,16 +102,25 @@ def _twin_check(path: Path) -> dict[str, Any]:
 
 @site.command()
 @FOLDER
+@click.option("--from", "begin", default=None,
+              help="First moment of telemetry to use (the site's zone if none).")
+@click.option("--to", "end", default=None, help="Last moment of telemetry to use.")
+@click.option("--weeks", type=click.FloatRange(min=0.5), default=None,
+              help="How many weeks of complete telemetry to use, the last ones (a building: 4).")
 @AS_JSON
-def fit(folder: Path, as_json: bool) -> None:
+def fit(folder: Path, begin: str | None, end: str | None, weeks: float | None,
+        as_json: bool) -> None:  # fmt: skip
     """Identify the twin of the pack in FOLDER from its telemetry and write its parameters."""
-    from api.learned_twin import identify
+    from api.learned_twin import identify, stretch
     from graph.sitepack import load_site
     from sandbox.fit_report import fit_table
     from sandbox.parameters import save_parameters
 
     pack = load_site(folder)
-    parameters = identify(pack, pack.telemetry())
+    frame = stretch(pack, begin, end)
+    # Who names the stretch means all of it.
+    whole = begin is not None or end is not None
+    parameters = identify(pack, frame, weeks, whole=whole)
     target = pack.folder / pack.site.twin.parameters
     save_parameters(target, parameters)
     document = {"file": str(target), "digest": parameters.digest, "report": parameters.report}
