@@ -80,6 +80,12 @@ def structure_from(document: Mapping[str, Any], zones: tuple[str, ...]) -> Struc
             "fit the twin again with `pilothouse site fit`",
         ) from error
     known = set(zones)
+    foreign = sorted({*found.order, *document["order"]} - known)
+    if foreign:
+        raise InputError(
+            f"twin parameters are not those of this site: {', '.join(foreign)}",
+            "fit the twin again with `pilothouse site fit`",
+        )
     orders_ok = all(1 <= n <= len(NODES) for n in found.order.values())
     facades_ok = all(f in FACADES for names in found.facades.values() for f in names)
     if not (orders_ok and facades_ok and all(a in known and b in known for a, b in found.pairs)):

@@ -21,7 +21,7 @@ from sandbox.building.planning import PlanningFace
 from sandbox.building.structure import structure_from
 from sandbox.faults import Fault
 from sandbox.parameters import TwinParameters
-from sandbox.symbolic.batch import BatchSimulator
+from sandbox.symbolic.batch import BatchSimulator, Simulates
 from sandbox.symbolic.model import SymbolicModel
 from sandbox.twin import Rollout
 
@@ -54,7 +54,7 @@ class BuildingTwin(PlanningFace):
                 f"twin parameters are not those of site {site.id}: {', '.join(wrong) or 'order'}",
                 "fit the twin again with `pilothouse site fit`",
             )
-        self._simulators: dict[float, BatchSimulator] = {}
+        self._simulators: dict[float, Simulates] = {}
 
     @property
     def digest(self) -> str:
@@ -74,6 +74,12 @@ class BuildingTwin(PlanningFace):
     def with_parameters(self, parameters: TwinParameters) -> "BuildingTwin":
         """The same site believed to have other parameters."""
         return BuildingTwin(self.site, parameters)
+
+    def with_simulator(self, step_s: float, simulator: Simulates) -> "BuildingTwin":
+        """The same twin that leaves steps of `step_s` to `simulator`."""
+        other = BuildingTwin(self.site, self.parameters)
+        other._simulators[float(step_s)] = simulator
+        return other
 
     # Simulation -----------------------------------------------------------------------------
 
@@ -157,7 +163,7 @@ class BuildingTwin(PlanningFace):
         """
         step = float(step_s or self.site.step_s)
         p = np.array(self.parameters.values) if parameters is None else parameters
-        return self._simulator(step).run(x0, table, p)
+        return self.simulator(step).run(x0, table, p)
 
     def _run(
         self, x0: Array, columns: Mapping[str, Array], step_s: float, parameters: Array | None
@@ -173,7 +179,8 @@ class BuildingTwin(PlanningFace):
         table = stack(self.model.input_names, columns, futures)
         return self.run_table(x0, table, parameters, step_s)
 
-    def _simulator(self, step_s: float) -> BatchSimulator:
+    def simulator(self, step_s: float) -> Simulates:
+        """What rolls out the equations in steps of `step_s`."""
         if step_s not in self._simulators:
             substeps = max(1, int(np.ceil(step_s / MAX_SUBSTEP_S)))
             self._simulators[step_s] = BatchSimulator(self.model, step_s, substeps)
