@@ -3,10 +3,11 @@ people at the panel, the image. Subclasses move time, own the physics and take t
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from graph.clock import Clock, SystemClock
 from graph.errors import InputError, RefusedError
@@ -18,7 +19,7 @@ from scenarios.points import PointTable
 from scenarios.sensors import Sensors
 
 
-class LeasedPlant:
+class LeasedPlant(ABC):
     """A steppable plant with owners, leases, fencing and a watchdog of its own.
 
     A subclass sets `log`, `_table`, `_sensors`, `_now` and `_sampled` (epoch seconds of plant time
@@ -46,6 +47,23 @@ class LeasedPlant:
     def time(self) -> datetime:
         """Plant time, UTC."""
         return _datetime(self._now)
+
+    def arm_watchdog(self, watchdog_s: float) -> None:
+        """Let the watchdog wait so many wall seconds for a heartbeat; it starts to count now."""
+        self._watchdog_s = watchdog_s
+        self._last_heartbeat = self._clock.monotonic()
+
+    @abstractmethod
+    def advance(self, dt_s: float) -> None:
+        """Move plant time forward by `dt_s` seconds."""
+
+    @abstractmethod
+    def inject_fault(self, name: str, **parameters: Any) -> None:
+        """Break something. Raises InputError for what this plant cannot show."""
+
+    @abstractmethod
+    def clear_faults(self) -> None:
+        """Mend everything."""
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -138,7 +156,7 @@ class LeasedPlant:
         """The plant's local/remote switch."""
         self._table.set_remote_allowed(allowed)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most plants hold nothing)
         """Let go of what stands behind the plant; nothing, for most."""
 
     def __enter__(self) -> Self:

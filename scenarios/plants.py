@@ -41,7 +41,10 @@ def build_plant(pack: SitePack, start: datetime, seed: int) -> SimulatedPlant | 
         return _simulated(plant.simulator.kind, pack, start, seed)
     module = plant.emulator
     if module is None or not module.startswith("scenarios."):
-        raise InputError(f"site {pack.site.id} has no emulated or simulated plant here")
+        raise InputError(
+            f"site {pack.site.id} has no emulated or simulated plant of this installation",
+            "see plant.simulator in site.yaml; a pack cannot run code of its own",
+        )
     emulated: Any = importlib.import_module(f"{module}.plant").EmulatedPlant
     built: EmulatedPlant = emulated(
         pack.site, pack.folder / "data", start, seed, watchdog_s=float("inf")

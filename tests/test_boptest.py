@@ -2,9 +2,12 @@
 
 import json
 import math
+import queue
+import socket
 import threading
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +17,14 @@ from graph.errors import InputError, UnavailableError
 from graph.plant import LeasedSetpoint
 from graph.signals import Owner
 from graph.site import Site
+from graph.sitepack import load_site
+from safety.gate.opcua_plant import OpcUaLab, OpcUaWriter
 from scenarios.boptest.client import MAX_ANSWER_BYTES, BoptestClient, TimeLimits
 from scenarios.boptest_plant import BoptestStepper
+from scenarios.opcua_server import serve
 from scenarios.simulated_plant import SimulatedPlant
 from tests.boptest_server import TESTCASE, boptest_server
-from tests.boptest_site import document
+from tests.boptest_site import document, write_pack
 
 START = datetime.fromisoformat("2026-01-15T06:00:00-08:00")
 HEATING = "zone_north.heating_setpoint_degc"
@@ -42,6 +48,7 @@ def client(url: str):
 
 def site_at(url: str, **simulator: Any) -> Site:
     found = document(url)
+    found["plant"]["cycle_s"] = 300
     found["plant"]["simulator"] |= {"warm_up_s": DAY_S, **simulator}
     return Site.model_validate(found)
 
@@ -329,3 +336,42 @@ def test_a_missing_value_is_a_bad_reading_and_no_crash(
     assert plant.image().values["zone_north.temp_degc"].value is None
     assert plant.image().values["zone_south.temp_degc"].value is not None
     plant.close()
+
+
+def test_the_gates_own_writer_reaches_the_test_case_over_opc_ua(url: str, tmp_path: Path) -> None:
+    """`pilothouse plant` serves it; the gate's process speaks OPC UA to any plant alike."""
+    folder = write_pack(tmp_path / "site", url, warm_up_s=DAY_S)
+    site = load_site(folder).site
+    ready: queue.Queue[str] = queue.Queue()
+    stop = threading.Event()
+    log = tmp_path / "plant.csv"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    thread = threading.Thread(target=serve, args=(folder, port, START, 1, log, stop, ready.put))
+    thread.start()
+    try:
+        endpoint = ready.get(timeout=60)
+        names = [s.id for s in site.signals]
+        points = [s.id for s in site.setpoints]
+        writer = OpcUaWriter(endpoint, site.plant.namespace, names, points)
+        lab = OpcUaLab(endpoint, site.plant.namespace)
+        epoch = writer.claim("gate")
+        results = writer.write(epoch, 1, [LeasedSetpoint(point=HEATING, value=22.5, ttl_s=3600.0)])
+        assert [r.accepted for r in results] == [True]
+        lab.advance(900)
+        image = writer.read_back()
+        assert image.time == START + timedelta(minutes=15)
+        assert image.points[HEATING].owner is Owner.REMOTE
+        assert image.values[HEATING].value == pytest.approx(22.5)
+        assert writer.release(epoch, 2, [HEATING])[0].accepted
+        lab.advance(900)
+        assert writer.read_back().values[HEATING].value == pytest.approx(17.0)
+        history = writer.history([HEATING], START)[HEATING]
+        assert [round(r.value or 0.0, 2) for r in history][-2:] == [22.5, 17.0]
+        lab.close()
+        writer.close()
+    finally:
+        stop.set()
+        thread.join(timeout=30)
+    assert "remote" in log.read_text()

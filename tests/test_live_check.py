@@ -15,7 +15,7 @@ from graph.signals import Role
 from graph.site import Site
 from graph.sitepack import load_site
 from safety.gate.opcua_plant import OpcUaLab
-from scenarios.emulated_microgrid.opcua_server import serve
+from scenarios.opcua_server import serve
 
 PACK = Path(__file__).parents[1] / "scenarios" / "microgrid"
 START = datetime(2026, 1, 20, 8, tzinfo=UTC)

@@ -15,7 +15,7 @@ from asyncua.sync import Client
 from graph.errors import UnavailableError
 from graph.sitepack import load_site
 from scenarios.emulated_microgrid import EmulatedPlant
-from scenarios.emulated_microgrid.opcua_server import serve
+from scenarios.opcua_server import serve
 
 PACK = Path(__file__).parents[1] / "scenarios" / "microgrid"
 START = datetime.fromisoformat("2026-01-20T00:00:00-08:00")

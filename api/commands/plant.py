@@ -1,13 +1,11 @@
-"""`pilothouse plant`: run a site's emulated plant."""
+"""`pilothouse plant`: run a site's emulated or simulated plant."""
 
-import importlib
 import threading
 from pathlib import Path
 
 import click
 
 from api.times import parse_local
-from graph.errors import InputError
 
 
 @click.command()
@@ -21,25 +19,16 @@ from graph.errors import InputError
 def plant(
     folder: Path, port: int, start: str, seed: int, log_path: Path | None, as_json: bool
 ) -> None:
-    """Serve the emulated plant of a site over OPC UA until it is stopped.
+    """Serve the emulated or simulated plant of a site over OPC UA until it is stopped.
 
     Its time moves only when it is told to. It has a watchdog and a local/remote switch of its own.
     """
     from api.cli import emit
     from api.signals import stop_on_signals
     from graph.sitepack import load_site
+    from scenarios.opcua_server import serve
 
     pack = load_site(folder)
-    if pack.site.plant.emulator is None:
-        raise InputError(
-            f"site {pack.site.id} has no emulated plant", "see plant.emulator in site.yaml"
-        )
-    if not pack.site.plant.emulator.startswith("scenarios."):
-        raise InputError(
-            f"{pack.site.plant.emulator} is not an emulator of this installation",
-            "a site pack cannot make the command run code of its own",
-        )
-    server = importlib.import_module(f"{pack.site.plant.emulator}.opcua_server")
     begin = parse_local(start, pack.site.time_zone)
     stop = threading.Event()
     stop_on_signals(stop)
@@ -47,4 +36,4 @@ def plant(
     def ready(*_: object) -> None:
         emit({"ready": True, "port": port}, as_json, f"serving {pack.site.id} on port {port}")
 
-    server.serve(folder, port, begin, seed, log_path, stop, ready)
+    serve(folder, port, begin, seed, log_path, stop, ready)

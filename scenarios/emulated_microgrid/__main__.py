@@ -10,7 +10,7 @@ from pathlib import Path
 from graph.errors import PilothouseError
 from graph.record import parse_iso
 from graph.sitepack import load_site
-from scenarios.emulated_microgrid.opcua_server import default_start, serve
+from scenarios.opcua_server import default_start, serve
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""The emulated plant behind OPC UA: signals as variables, writing and the laboratory as methods.
+"""A plant of the laboratory behind OPC UA: signals as variables, writing and faults as methods.
 
 Namespace: the site's. `s=<signal>` holds each signal (SourceTimestamp is plant time), and beside
 each setpoint stand `#owner`, `#lease_until`, `#by`, `#until`. The object `s=plant` has `#time`,
@@ -25,10 +25,12 @@ from graph.record import iso, parse_iso
 from graph.signals import Quality, Role
 from graph.site import Site
 from graph.sitepack import load_site
-from scenarios.emulated_microgrid.plant import STEP_S, EmulatedPlant
+from scenarios.leased_plant import LeasedPlant
+from scenarios.plants import build_plant
 
 log = logging.getLogger(__name__)
 TICK_S = 0.2
+STEP_S = 10  # a running clock moves the plant by so much at a time
 ADVANCE_CHUNK_S = 3600  # between chunks the server answers others, heartbeats among them
 MAX_ADVANCE_S = 31 * 86_400
 
@@ -49,13 +51,14 @@ def serve(
 
     Raises:
         InputError, SitePackError: the pack, the start or the speed is unusable.
-        UnavailableError: the port is taken.
+        UnavailableError: the port is taken, or what the plant needs is not there.
     """
     if not (math.isfinite(speed) and speed >= 0):
         raise InputError(f"a plant cannot run at speed {speed}", "expected 0 or more")
-    site = load_site(site_dir).site
-    plant = EmulatedPlant(site, site_dir / "data", start, seed, watchdog_s=watchdog_s)
-    server = PlantServer(site, plant)
+    pack = load_site(site_dir)
+    plant = build_plant(pack, start, seed)
+    plant.arm_watchdog(watchdog_s)
+    server = PlantServer(pack.site, plant)
     stop = stop_event or threading.Event()
     try:
         asyncio.run(server.run(port, stop, ready_callback, speed))
@@ -64,12 +67,13 @@ def serve(
     finally:
         if log_path is not None:
             plant.write_log(log_path)
+        plant.close()
 
 
 class PlantServer:
     """Keeps the address space equal to the plant: pushed after each change and each tick."""
 
-    def __init__(self, site: Site, plant: EmulatedPlant) -> None:
+    def __init__(self, site: Site, plant: LeasedPlant) -> None:
         self.site = site
         self.plant = plant
         self._lock = asyncio.Lock()
@@ -83,7 +87,7 @@ class PlantServer:
         """Serve until `stop` is set."""
         from asyncua import Server, ua
 
-        from scenarios.emulated_microgrid.opcua_history import LogHistory
+        from scenarios.opcua_history import LogHistory
 
         self._server = Server()
         self._server.iserver.history_manager.set_storage(LogHistory(self.plant))
@@ -91,7 +95,7 @@ class PlantServer:
         url = urlsplit(self.site.plant.endpoint)
         endpoint = f"opc.tcp://127.0.0.1:{port or url.port or 4840}{url.path or '/'}"
         self._server.set_endpoint(endpoint)
-        self._server.set_server_name(f"{self.site.name} (emulated)")
+        self._server.set_server_name(f"{self.site.name} (laboratory)")
         self._server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         self._index = await self._server.register_namespace(self.site.plant.namespace)
         await self._build()

@@ -3,15 +3,15 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from scenarios.emulated_microgrid.plant import EmulatedPlant
+from scenarios.leased_plant import LeasedPlant
 
 MAX_VALUES = 50_000  # a month of minutes in one answer; a longer one continues
 
 
 class LogHistory:
-    """asyncua's history storage interface (`HistoryStorageInterface`) over `EmulatedPlant.log`."""
+    """asyncua's history storage interface (`HistoryStorageInterface`) over a plant's own log."""
 
-    def __init__(self, plant: EmulatedPlant) -> None:
+    def __init__(self, plant: LeasedPlant) -> None:
         self._plant = plant
         self.max_history_data_response_size = MAX_VALUES
 
