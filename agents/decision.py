@@ -202,7 +202,8 @@ def shortened(frame: ProposalFrame, snapshot: Snapshot, shadow: ShadowResult) ->
 def planning_intent(world: World, snapshot: Snapshot, intent: Intent) -> Intent:
     """The operator's intent and, after it, the bounds that the site's rules declare."""
     end = snapshot.as_of + timedelta(seconds=snapshot.step_s * snapshot.horizon_steps)
-    bands = rule_bands(world.rules, snapshot.as_of, end, snapshot.step_s)
+    signals = [s.id for s in world.site.signals]
+    bands = rule_bands(world.rules, snapshot.as_of, end, snapshot.step_s, signals)
     return intent.model_copy(update={"constraints": (*intent.constraints, *bands)})
 
 

@@ -14,6 +14,7 @@ The host's side, step by step:
 6. the proposal is allowed if every rule passed or is covered, and there was at least one.
 """
 
+import fnmatch
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -48,7 +49,7 @@ _NAME = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 class RuleBound(Record):
     """A rule in the planner's terms, so that plans keep it from the start."""
 
-    signal: str
+    signal: str = Field(description="a signal, or a pattern such as *.heating_setpoint_degc")
     unit: str
     minimum_milli: int | None = None
     maximum_milli: int | None = None
@@ -161,24 +162,25 @@ def evaluate_policies(
 
 
 def rule_bands(
-    rules: Sequence[RuleSpec], start: datetime, end: datetime, step_s: int
+    rules: Sequence[RuleSpec], start: datetime, end: datetime, step_s: int, signals: Sequence[str]
 ) -> tuple[Band, ...]:
     """The bounds that rules declare, as constraints of a plan over `start`..`end`.
 
-    A hard rule gives a hard band, a soft one a band with the usual chance of 95 %.
+    `signals`: the site's; a bound may name several by a pattern. A hard rule gives a hard band, a soft one a band with the usual chance of 95 %.
     """
     bands = []
     for rule in rules:
         bound = rule.bound
         if bound is None:
             continue
+        named = tuple(fnmatch.filter(signals, bound.signal)) or (bound.signal,)
         first = None
         if bound.last_steps is not None:
             first = max(start, end - timedelta(seconds=step_s * bound.last_steps))
         low, high = bound.minimum_milli, bound.maximum_milli
         bands.append(
             Band(
-                signals=(bound.signal,),
+                signals=named,
                 minimum=None if low is None else low / 1000,
                 maximum=None if high is None else high / 1000,
                 unit=bound.unit,

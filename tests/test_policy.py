@@ -458,7 +458,7 @@ def test_a_float_in_the_input_is_refused(rules, engine):
 
 def test_rules_with_a_bound_become_constraints_of_the_plan(rules):
     end = NOW + timedelta(hours=24)
-    noise, reserve = rule_bands(rules, NOW, end, 900)
+    noise, reserve = rule_bands(rules, NOW, end, 900, ())
     assert (noise.signals, noise.maximum, noise.hard) == (("hp.power_kw",), 9.0, False)
     assert (noise.window.daily_from, noise.window.daily_to) == ("22:00", "06:00")
     assert (reserve.minimum, reserve.window.start) == (15.0, end - timedelta(seconds=900))

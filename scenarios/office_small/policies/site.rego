@@ -12,6 +12,10 @@ rules := {
 		"hard": false,
 		"text": "nobody heats an empty house: heating setpoints stay at or below 19 degC between 20:00 and 04:00 local time",
 		"would_pass": "heat up after 04:00",
+		"bound": {
+			"signal": "*.heating_setpoint_degc", "unit": "degC", "maximum_milli": 19000,
+			"daily_from": "20:00", "daily_to": "04:00",
+		},
 	},
 	"connection_reserve": {
 		"hard": false,
