@@ -129,7 +129,7 @@ def add_bound(rows: Rows, bound: Bound) -> None:
 
 def at_period_ends(data: DispatchInputs, bound: Bound) -> Bound:
     """A bound on a room's temperature, where the grid has long periods: the tightest value of a
-    period, at its end, where the problem knows the temperature."""
+    period, at both its ends, where the problem knows the temperature."""
     zones = data.hub.zones
     asset = bound.signal.split(".", 1)[0]
     if not data.grid.coarse or zones is None or asset not in zones.zones:
@@ -138,6 +138,8 @@ def at_period_ends(data: DispatchInputs, bound: Bound) -> Bound:
         return bound
     tight = np.full(len(data.grid.ends), -np.inf)
     np.maximum.at(tight, data.grid.period[bound.mask], (bound.sense * bound.value)[bound.mask])
+    long = np.flatnonzero(data.grid.lengths[1:] > 1)
+    tight[long] = np.maximum(tight[long], tight[long + 1])
     value, mask = bound.value.copy(), np.zeros_like(bound.mask)
     covered = np.isfinite(tight)
     at = data.grid.ends[covered]

@@ -1,8 +1,8 @@
 """From planned room temperatures and heat to the two setpoints of each room's thermostat.
 
-1. A step in which the plan heats: the heating setpoint leads to the planned temperature (the
-   thermostat closes only 1 - exp(-h / tau) of its error in a step), the cooling one keeps away.
-   Cooling is the mirror image.
+1. A step in which the plan heats: the heating setpoint leads to the planned temperature (see
+   `_lead`: the thermostat closes only a part of its error in a step, and the unit may be at its
+   limit), the cooling one keeps away. Cooling is the mirror image.
 2. A step in which the room floats: both setpoints stand at the edges that hold there (wishes,
    comfort, setback, limits). An error of the forecast then starts nothing while the room is inside
    them, and at an edge the plant's own thermostat guards it.
@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 ACTS_KW = 0.05  # a room that gets less than this floats
 LEAD_LIMIT_K = 1.5  # a setpoint is at most so far beyond the planned temperature
+LEAD_ITERATIONS = 30  # Newton's method: quadratic, and linear in the limit of no spare capacity
 DEADBAND_K = 1.0  # the plant's shell keeps the setpoints so far apart
 
 
@@ -62,15 +63,46 @@ def _wanted(
     zone, state = zones.zones[z], zones.air[z]
     end = path[state]
     begin = np.concatenate([[data.zone_state[state]], end[:-1]])
-    closed = -np.expm1(-data.hours / data.hub.thermostat_tau_h)
-    aim = end + np.clip((end - begin) * (1.0 / closed - 1.0), -LEAD_LIMIT_K, LEAD_LIMIT_K)
     low, high = _guards(problem, zone)
     heats, cools = x[air.heating[z]] > ACTS_KW, x[air.cooling[z]] > ACTS_KW
-    heating = np.where(heats, aim, np.minimum(end, low))
-    cooling = np.where(cools, aim, np.maximum(end, high))
+    gain = float(zones.B[state, z])
+    spare = [most - x[flow] for most, flow in zip(_most(data, z), air.zones[z], strict=True)]
+    warmer, colder = (
+        _lead(data, sense * (end - begin), gain * left)
+        for sense, left in zip((1, -1), spare, strict=True)
+    )
+    heating = np.where(heats, end + warmer, np.minimum(end, low))
+    cooling = np.where(cools, end - colder, np.maximum(end, high))
     heating[~heats & _kept_off(data, intent, f"{zone}.heating_setpoint_degc")] = -np.inf
     cooling[~cools & _kept_off(data, intent, f"{zone}.cooling_setpoint_degc")] = np.inf
     return _Wanted(heating, cooling, _latest(heats, cools, end, low, high))
+
+
+def _lead(data: DispatchInputs, rise: Array, spare: Array) -> Array:
+    """How far a setpoint is beyond the planned end of a step, (N,) K.
+
+    The room's rise T' = min((setpoint - T) / tau, r) is to be `rise` after the step h; r = (rise +
+    spare) / h is what full capacity gives. Where capacity does not bind, rise / (1 - exp(-h / tau))
+    from the begin on. Where it does, the room rises at r first, and u = lead / (r tau) solves
+    u exp(-u) = exp(-1 - (h - rise / r) / tau), by Newton's method.
+    """
+    h, tau = data.hours, data.hub.thermostat_tau_h
+    whole = rise / -np.expm1(-h / tau)
+    fastest = np.maximum(rise + np.maximum(spare, 0.0), 1e-9) / h
+    late = np.maximum(h - rise / fastest, 0.0) / tau
+    u = np.zeros_like(rise)
+    for _ in range(LEAD_ITERATIONS):
+        slope = np.maximum(1.0 - np.exp(u - 1.0 - late), 1e-6)
+        u = np.clip(u - (u - np.exp(u - 1.0 - late)) / slope, 0.0, 1.0)
+    lead = np.where(whole / tau > fastest, u * fastest * tau, whole - rise)
+    return np.clip(lead, -LEAD_LIMIT_K, LEAD_LIMIT_K)
+
+
+def _most(data: DispatchInputs, z: int) -> tuple[float, float]:
+    """Greatest heating and cooling of a zone, kW."""
+    unit = next(u for u in data.hub.units if z in u.zones)
+    place = unit.zones.index(z)
+    return float(unit.heating_kw[place]), float(unit.cooling_kw[place])
 
 
 def _guards(problem: DispatchProblem, zone: str) -> tuple[Array, Array]:

@@ -13,7 +13,9 @@ from graph.intent import Intent, StartLimit
 from graph.plan import ActiveConstraint
 from planner.dispatch_problem import DispatchProblem
 from planner.dispatch_search import Found
+from planner.milp import Array, Block
 
+AT_BOUND = 1e-6  # kW: the solver's own tolerance
 LEAST_MULTIPLIER = 1e-3  # currency per unit, summed: a tenth of a cent is not worth a sentence
 SPOKEN_UNITS = {"degC": "K", "percent": "%"}
 
@@ -27,8 +29,8 @@ def active_constraints(problem: DispatchProblem, found: Found) -> tuple[ActiveCo
     if found.row_dual is None:
         return ()
     active = []
-    for block in found.fixed.row_blocks:
-        about, duals = block.about, np.abs(found.row_dual[block.index])
+    for block, duals in (*_rows(found, found.row_dual), *_capacities(found)):
+        about = block.about
         if about.unit == "starts" or duals.sum() < LEAST_MULTIPLIER:
             continue
         binding = np.flatnonzero(duals > LEAST_MULTIPLIER / max(len(duals), 1))
@@ -46,6 +48,20 @@ def active_constraints(problem: DispatchProblem, found: Found) -> tuple[ActiveCo
             )
         )
     return tuple(sorted(active, key=lambda a: (-a.multiplier, a.id)))
+
+
+def _rows(found: Found, row_dual: Array) -> list[tuple[Block, Array]]:
+    return [(b, np.abs(row_dual[b.index])) for b in found.fixed.row_blocks]
+
+
+def _capacities(found: Found) -> list[tuple[Block, Array]]:
+    """Named columns at their greatest value: a unit that can do no more."""
+    if found.x is None or found.column_dual is None:
+        return []
+    x, most = found.x, found.fixed.upper
+    full = np.isfinite(most) & (x > most - AT_BOUND) & (found.fixed.lower < most)
+    worth = np.where(full, np.maximum(-found.column_dual, 0.0), 0.0)
+    return [(b, worth[b.index]) for b in found.fixed.column_blocks]
 
 
 def price_of_starts(

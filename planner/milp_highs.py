@@ -138,7 +138,8 @@ class LinearSession:
         """Start from a basis that was put together elsewhere.
 
         Its edge weights are not known: Devex takes them as 1, where steepest edge would spend a
-        linear system a row on them (measured: ten times the whole solve).
+        linear system a row on them (measured: ten times the whole solve). Without scaling, because
+        rows in K and kW need none, and scaled ones end less exact.
         """
         found = self._highspy.HighsBasis()
         by_value = [self._highspy.HighsBasisStatus(v) for v in range(5)]
@@ -146,6 +147,7 @@ class LinearSession:
         found.row_status = [by_value[v] for v in basis.rows]
         found.valid = found.alien = True
         self._solver.setOptionValue("simplex_dual_edge_weight_strategy", 1)
+        self._solver.setOptionValue("simplex_scale_strategy", 0)
         self._solver.setBasis(found)
 
     def basis(self) -> "Basis | None":

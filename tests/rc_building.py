@@ -1,7 +1,7 @@
 """A small office on air units whose model is exact, for tests of the dispatch planner.
 
-    house = make_house(zones=3)                     # site and twin
-    run = house.simulate(x0, weather, setpoints, start)
+    house = RcHouse(make_building(zones=3))
+    run = house.simulate(x0, weather, setpoints, start, steps)
 
 Each zone has air, mass and wall; neighbours exchange heat through their air. `RcHouse` gives the
 planner its exact zero-order hold, and simulates the same network under local thermostats that
@@ -25,8 +25,11 @@ SIDES = ("heating", "cooling")
 WORKDAYS = ["mon", "tue", "wed", "thu", "fri"]
 
 
-def make_building(zones: int = 2, units: int | None = None, **changes: Any) -> Site:
-    """An office with `zones` zones on `units` air units (one a zone unless given)."""
+def make_building(
+    zones: int = 2, units: int | None = None, *, storage: bool = False, **changes: Any
+) -> Site:
+    """An office with `zones` zones on `units` air units (one a zone unless given), and if wanted
+    with PV and a battery. `changes` replaces parts of its document."""
     units = units or zones
     names = [f"zone_{chr(97 + z)}" for z in range(zones)]
     served = [f"unit_{chr(97 + z * units // zones)}" for z in range(zones)]
@@ -84,7 +87,26 @@ def make_building(zones: int = 2, units: int | None = None, **changes: Any) -> S
             {"id": f"{z}.cooling_setpoint_degc", "unit": "degC", "role": "setpoint", "minimum": 20,
              "maximum": 30, "resolution": 0.01},
         ]  # fmt: skip
+    if storage:
+        _add_storage(document)
     return Site.model_validate({**document, **changes})
+
+
+def _add_storage(document: dict[str, Any]) -> None:
+    document["assets"] += [
+        {"id": "pv", "kind": "pv", "rated_kw": 20},
+        {"id": "battery", "kind": "battery", "capacity_kwh": 20, "max_charge_kw": 8,
+         "max_discharge_kw": 8, "round_trip_efficiency": 0.9, "soc_min_pct": 10,
+         "soc_max_pct": 95},
+    ]  # fmt: skip
+    document["signals"] += [
+        {"id": "pv.power_kw", "unit": "kW", "minimum": 0, "maximum": 25},
+        {"id": "battery.power_kw", "unit": "kW", "minimum": -10, "maximum": 10},
+        {"id": "battery.soc_pct", "unit": "%", "minimum": 0, "maximum": 100},
+        {"id": "battery.power_set_kw", "unit": "kW", "role": "setpoint", "minimum": -8,
+         "maximum": 8},
+    ]  # fmt: skip
+    document["assets"][0]["export_limit_kw"] = 20
 
 
 @dataclass(frozen=True)
@@ -112,9 +134,7 @@ class RcHouse:
         A, inputs = self._discrete(step_s)
         return A, inputs[:, :-3]
 
-    def zone_forcing(
-        self, w: Mapping[str, np.ndarray], as_of: datetime, steps: int
-    ) -> np.ndarray:
+    def zone_forcing(self, w: Mapping[str, np.ndarray], as_of: datetime, steps: int) -> np.ndarray:
         return self._forcing(w, steps, self.site.step_s)
 
     def zone_heat_limits(self, zone: str) -> tuple[float, float]:
