@@ -166,7 +166,8 @@ def rule_bands(
 ) -> tuple[Band, ...]:
     """The bounds that rules declare, as constraints of a plan over `start`..`end`.
 
-    `signals`: the site's; a bound may name several by a pattern. A hard rule gives a hard band, a soft one a band with the usual chance of 95 %.
+    `signals`: the site's; a bound may name several by a pattern.
+    A hard rule gives a hard band, a soft one a band with the usual chance of 95 %.
     """
     bands = []
     for rule in rules:
