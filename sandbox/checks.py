@@ -226,6 +226,8 @@ def _total(
 
 
 def _keep_off(site: Site, name: str, item: KeepOff, mask: NDArray[np.bool_]) -> Check:
+    if item.point.endswith("ing_setpoint_degc"):
+        return _side_off(site, name, item, mask)
     signal, _ = running_signal(site, item.point)
 
     def excess(traces: Traces) -> Array:
@@ -236,3 +238,19 @@ def _keep_off(site: Site, name: str, item: KeepOff, mask: NDArray[np.bool_]) -> 
     allowed = 0.0 if item.hard else 0.05
     return Check(ident, f"{label} stays off", signal, item.hard, allowed, "kW",
                  TOLERANCE["kW"], excess)  # fmt: skip
+
+
+def _side_off(site: Site, name: str, item: KeepOff, mask: NDArray[np.bool_]) -> Check:
+    """Heating or cooling of a room stays off while its setpoint is at the far end of its range."""
+    spec = site.signal(item.point)
+    side = item.point.split(".", 1)[1].removesuffix("_setpoint_degc")
+    far, sign = (spec.minimum, 1.0) if side == "heating" else (spec.maximum, -1.0)
+
+    def excess(traces: Traces) -> Array:
+        return np.asarray(np.where(mask, sign * (traces[item.point] - far), 0.0).max(axis=1))
+
+    label = next((a.label for a in site.assets if a.id == spec.asset), "") or spec.asset
+    ident = f"{name}:{item.point}:keep_off"
+    allowed = 0.0 if item.hard else 0.05
+    return Check(ident, f"{label}: {side} stays off", item.point, item.hard, allowed, "degC",
+                 TOLERANCE["degC"], excess)  # fmt: skip

@@ -3,6 +3,7 @@
 from graph.intent import Band, TotalLimit
 from planner.intent.bounds import DIRECTIONS, Bound, read_bound
 from planner.intent.clause import Clause
+from planner.intent.heating_cooling import target_side
 from planner.intent.lexicon import K
 from planner.intent.quantities import Unit, currency_matches, to_unit
 from planner.intent.subjects import CONTROLLED, kind_of, named_assets
@@ -87,7 +88,8 @@ def _band(clause: Clause, context: Context, bound: Bound) -> Wish | None:
     low, high = ends if sign > 0 else [None if v is None else -v + 0.0 for v in reversed(ends)]
     hard = bound.strength == "hard" or (
         bound.strength == "plain" and None in (low, high) and _is_firm(context, signals)
-    )
+        and not target_side(clause)  # a wish for warmth is no limit
+    )  # fmt: skip
     band = Band(
         signals=signals,
         minimum=low,
@@ -105,7 +107,7 @@ def _band(clause: Clause, context: Context, bound: Bound) -> Wish | None:
 def _is_firm(context: Context, signals: tuple[str, ...]) -> bool:
     """Plain above and below are hard where the signal is commanded directly or protected."""
     limited = {limit.signal for limit in context.site.limits}
-    direct = ("battery", "heat_pump", "grid_connection")
+    direct = ("battery", "heat_pump", "grid_connection", "air_unit")
     return all(s in limited or kind_of(context.site, s.split(".", 1)[0]) in direct for s in signals)
 
 

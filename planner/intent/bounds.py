@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from planner.intent.clause import Clause
+from planner.intent.heating_cooling import target_side
 from planner.intent.lexicon import Item, K
 from planner.intent.quantities import NO_UNIT, Amount, Unit, to_unit
-from planner.intent.site_limits import reachable
+from planner.intent.site_limits import reach_words, reachable
 from planner.intent.subjects import named_assets, signals_of
 from planner.intent.vocabulary import asset_name
 from planner.intent.wish import Context, quote
-from planner.intent.words import number, unit_sign
+from planner.intent.words import unit_sign
 
 DEFAULT_CHANCE = 0.95
 _WAYS = (K.IMPORT, K.EXPORT, K.CHARGE, K.DISCHARGE)
@@ -54,11 +55,16 @@ def read_bound(clause: Clause, context: Context) -> tuple[Bound | None, str]:
             if (low if side == "low" else high) is not None:
                 return None, f"Two {side} bounds in {quote(clause, context)}: which one holds?"
             low, high = (item.value.low, high) if side == "low" else (low, item.value.low)
+    elif len(amounts) == 1 and not directions and (side := target_side(clause)):
+        value = amounts[0].value.low
+        low, high = (value, None) if side == "heating" else (None, value)
     elif len(amounts) == 1 and not directions:
         return None, _exactly(clause, context, amounts[0].value)
     else:
         return None, ""
     clause.take(K.NUMBER, K.RANGE, *DIRECTIONS)
+    if unit.dimension in ("none", "temperature"):
+        clause.take(K.HEAT, K.COOL)
     plain = clause.has(K.ABOVE, K.BELOW) and not clause.has(K.NOT, K.HARD)
     if plain and clause.has(K.LET, K.MOVE):
         clause.take(K.SUBJECT, K.SIGNAL, K.ATTRIBUTE, K.TIME, *_WAYS)
@@ -95,7 +101,7 @@ def _beyond(clause: Clause, context: Context, amount: Amount) -> str:
     if low <= to_unit(amount.low, amount.unit, unit) <= high:
         return ""
     name = asset_name(context.site, assets[0])
-    return f"the {name} can only be between {number(low)} and {number(high)} {unit_sign(unit)}; "
+    return f"the {name} {reach_words(context.site, signals[0])}; "
 
 
 def _distinct(directions: list[Item]) -> list[Item]:

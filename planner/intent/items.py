@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from graph.site import Site
+from planner.intent.heating_cooling import heating_cooling_phrases
 from planner.intent.lexicon import NUMBER_WORDS, Item, K, Phrase, phrases
 from planner.intent.moments import Now, said
 from planner.intent.quantities import MONEY_SIGNS, NO_UNIT, UNITS, Amount, Unit
@@ -36,7 +37,7 @@ def _phrases(site: Site) -> dict[Phrase, tuple[K, Any]]:
         # The grammar's words win over the site's, except mere function words.
         if meaning[0] is not K.FILLER or phrase not in known:
             known[phrase] = meaning
-    return known
+    return known | heating_cooling_phrases(site)
 
 
 def _item(

@@ -51,6 +51,8 @@ class K(StrEnum):
     BREAK = "break"  # between clauses
     LET = "let"  # let, allow, may: a permission unless a `not` goes with it
     MOVE = "move"  # drop, rise, go
+    HEAT = "heat"  # see heating_cooling
+    COOL = "cool"
     FILLER = "filler"
     OR = "or"
     UNKNOWN = "unknown"

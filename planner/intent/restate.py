@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from graph.intent import Band, Constraint, Intent, KeepOff, Objective, StartLimit, TotalLimit
 from graph.site import Site
+from planner.intent.heating_cooling import all_kept_off, split_side
 from planner.intent.quantities import Unit
 from planner.intent.ranking import assets_of
 from planner.intent.subjects import kind_of, signals_of
@@ -25,7 +26,7 @@ _TOTALS = {"cost": "spend at most {}", "energy": "use at most {} from the grid",
 def restate(intent: Intent, site: Site) -> str:
     """The intent in plain words, in local time; each constraint says whether it is hard or soft."""
     aims = _objectives(intent.objectives, intent.lexicographic)
-    parts = [aims, *(constraint_words(c, site) for c in intent.constraints)]
+    parts = [aims, *_constraints(intent.constraints, site)]
     parts += _importance(intent, site)
     return f"{horizon_words(intent.start, intent.end, site)}: {'; '.join(parts)}."
 
@@ -62,9 +63,40 @@ def constraint_words(constraint: Constraint, site: Site) -> str:
             unit = unit_sign(constraint.unit)
             text = _TOTALS[constraint.quantity].format(f"{number(constraint.maximum)} {unit}")
         case KeepOff():
-            text = f"keep the {asset_name(site, constraint.point.split('.', 1)[0])} off"
+            text = f"keep {kept_off(site, (constraint,))} off"
     every_day = not isinstance(constraint, TotalLimit)
     return f"{text}{window_words(constraint.window, site.zone_info, every_day)} {kind}"
+
+
+def _constraints(constraints: Sequence[Constraint], site: Site) -> list[str]:
+    """One entry a constraint; neighbours that keep one side of several rooms off are said at
+    once."""
+    parts: list[str] = []
+    for _, group in groupby(constraints, key=_together):
+        alike = list(group)
+        words = [constraint_words(c, site) for c in alike]
+        off = tuple(c for c in alike if isinstance(c, KeepOff))
+        if len(off) > 1 and len(off) == len(alike):
+            one, all_of_them = kept_off(site, off[:1]), kept_off(site, off)
+            words = [words[0].replace(f"keep {one} off", f"keep {all_of_them} off", 1)]
+        parts += words
+    return parts
+
+
+def _together(constraint: Constraint) -> tuple[object, ...]:
+    if isinstance(constraint, KeepOff) and split_side(constraint.point)[1]:
+        return ("off", split_side(constraint.point)[1], constraint.hard, constraint.window)
+    return ("alone", id(constraint))
+
+
+def kept_off(site: Site, wishes: tuple[KeepOff, ...]) -> str:
+    """What stays off: an asset, or heating or cooling of some rooms or of all."""
+    assets = [split_side(w.point)[0] for w in wishes]
+    names = " and ".join(f"the {asset_name(site, a)}" for a in assets)
+    side = split_side(wishes[0].point)[1]
+    if not side:
+        return names
+    return f"the {side}" if all_kept_off(site, wishes) else f"the {side} of {names}"
 
 
 def _band(band: Band, site: Site) -> str:
@@ -108,7 +140,8 @@ def _names(band: Band, site: Site) -> list[str]:
         dimension = {"degC": "temperature", "kW": "power", "%": "ratio", "percent": "ratio"}
         unit = Unit("percent" if band.unit == "%" else band.unit, dimension.get(band.unit, ""))
         found, question = signals_of(site, (asset,), "", unit)
-        signed = unit.dimension == "power" and kind_of(site, asset) != "heat_pump"
+        one_way = kind_of(site, asset) in ("heat_pump", "air_unit")
+        signed = unit.dimension == "power" and not one_way
         plain = not question and found == (signal,) and not signed
         names.append(f"the {asset_name(site, asset)}" if plain else signal)
     return names

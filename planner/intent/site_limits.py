@@ -35,8 +35,8 @@ def _band(band: Band, site: Site) -> Checked:
         first, last = reachable(site, signal)
         name = asset_name(site, signal.split(".", 1)[0])
         if (low is not None and low > last) or (high is not None and high < first):
-            reach = f"{number(first)} and {number(last)} {unit}"
-            return band, (), (f"The {name} ({signal}) can only be between {reach}: what is meant?",)
+            reach = reach_words(site, signal)
+            return band, (), (f"The {name} ({signal}) {reach}: what is meant?",)
         least, most = limits(site, signal)
         if low is not None and least is not None and low < least:
             notes.append(f"the site's limit for the {name}, at least {number(least)} {unit}, holds")
@@ -70,6 +70,16 @@ def reachable(site: Site, signal: str) -> tuple[float, float]:
                 lows.append(point.minimum)
                 highs.append(point.maximum)
     return max(lows), min(highs)
+
+
+def reach_words(site: Site, signal: str) -> str:
+    """`reachable` in words: can only be between 16 and 26 °C."""
+    (first, last), spec = reachable(site, signal), site.signal(signal)
+    unit = unit_sign(spec.unit)
+    sides = {s.id for s in site.setpoints if s.asset == spec.asset}
+    if signal.endswith(".temp_degc") and f"{spec.asset}.cooling_setpoint_degc" in sides:
+        return f"can be heated to {number(last)} {unit} and cooled to {number(first)} {unit}"
+    return f"can only be between {number(first)} and {number(last)} {unit}"
 
 
 def contradictions(constraints: Sequence[Constraint]) -> tuple[str, ...]:

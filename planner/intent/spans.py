@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from graph.site import Site
+from graph.tariff import minutes
 from planner.intent.moments import (
     DAY_NAMES,
     PARTS,
@@ -18,6 +19,7 @@ from planner.intent.moments import (
 from planner.intent.peak_hours import tariff_hours
 from planner.intent.tokens import Token
 from planner.intent.when import When, hour_minute
+from planner.intent.words import window_words
 
 Found = tuple[When, int] | None
 
@@ -37,10 +39,7 @@ def read_hours(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
                  "high tariff"):  # fmt: skip
         return _tariff(site, now, True), j + n
     if n := said(tokens, j, "office hours", "working hours", "business hours", "opening hours"):
-        name = " ".join(t.text for t in tokens[j : j + n])
-        return When(
-            questions=(f"When are {name}? Write e.g. from 8:00 to 18:00 on weekdays.",)
-        ), j + n
+        return _working_hours(site, " ".join(t.text for t in tokens[j : j + n])), j + n
     if n := said(tokens, j, "weekdays", "working days", "workdays"):
         return When(days=WEEKDAYS[:5]), j + n
     if n := said(tokens, j, "weekends"):
@@ -56,6 +55,19 @@ def read_hours(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
         if n := said(tokens, j, part, part + "s"):
             return When(daily=(hour_minute(first * 3600), hour_minute(last % 24 * 3600))), j + n
     return None
+
+
+def _working_hours(site: Site, name: str) -> When:
+    """The hours in which the site's comfort band counts, if they are one span of a day."""
+    hours = site.comfort.hours if site.comfort else ()
+    if len(hours) != 1 or minutes(hours[0].start) >= minutes(hours[0].end):
+        return When(questions=(f"When are {name}? Write e.g. from 8:00 to 18:00 on weekdays.",))
+    span = hours[0]
+    end = "00:00" if span.end == "24:00" else span.end
+    days = tuple(d for d in WEEKDAYS if d in span.days) if len(set(span.days)) < 7 else ()
+    window = When(daily=(span.start, end), days=days)
+    words = window_words(window.window, site.zone_info, True).strip()
+    return replace(window, notes=(f"{name} are read as the site's comfort hours, {words}",))
 
 
 def _tariff(site: Site, now: Now, dearest: bool) -> When:

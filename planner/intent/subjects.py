@@ -8,8 +8,9 @@ from planner.intent.quantities import Unit
 from planner.intent.vocabulary import asset_name
 from planner.intent.words import unit_sign
 
-CONTROLLED = ("grid_connection", "battery", "heat_pump", "buffer_tank", "zone")
-_PREFIX = {"temp": "temp_", "soc": "soc_", "power": "power_", "heat": "heat_", "setpoint": "set"}
+CONTROLLED = ("grid_connection", "battery", "heat_pump", "buffer_tank", "air_unit", "zone")
+_PREFIX = {"temp": "temp_", "soc": "soc_", "power": "power_", "heat": "heat_", "setpoint": "set",
+           "heating_setpoint": "heating_set", "cooling_setpoint": "cooling_set"}  # fmt: skip
 _IN_WORDS = {"soc_pct": "charge", "power_kw": "electric power", "temp_degc": "temperature",
              "heat_kw": "heat output"}  # fmt: skip
 
@@ -50,7 +51,7 @@ def signals_of(
 
 
 def _candidates(site: Site, asset: str, attribute: str) -> list[SignalSpec]:
-    role = Role.SETPOINT if attribute == "setpoint" else Role.MEASUREMENT
+    role = Role.SETPOINT if attribute.endswith("setpoint") else Role.MEASUREMENT
     return [
         s
         for s in site.signals
@@ -72,6 +73,8 @@ def _fits(spec: SignalSpec, unit: Unit) -> bool:
 
 def _which(site: Site, asset: str, attribute: str, unit: Unit) -> str:
     name = asset_name(site, asset)
+    if attribute == "setpoint" and len(_candidates(site, asset, attribute)) > 1:
+        return f"The heating or the cooling setpoint of the {name}? Write which one is meant."
     specs = [s for s in site.signals if s.asset == asset and s.role is not Role.SETPOINT]
     options = " or ".join(
         f"{_IN_WORDS.get(s.id.split('.')[1], s.id)} ({unit_sign(s.unit)})" for s in specs

@@ -4,6 +4,7 @@ from graph.intent import Band, Constraint, KeepOff, StartLimit
 from graph.signals import Role
 from graph.site import Site
 from planner.intent.clause import Clause
+from planner.intent.heating_cooling import named_sides, zones_of
 from planner.intent.lexicon import K
 from planner.intent.moments import Now
 from planner.intent.subjects import kind_of, named_assets
@@ -93,6 +94,9 @@ def parse_off(clause: Clause, context: Context) -> Wish | None:
     if flow:
         return flow
     assets = named_assets(clause.all(K.SUBJECT, K.SIGNAL))
+    sides = named_sides(clause, context, assets)
+    if sides and not clause.has(K.QUANTITY, K.ATTRIBUTE, K.IMPORT, K.EXPORT, K.CHARGE):
+        return _side_off(clause, context, sides)
     if not assets or clause.has(K.QUANTITY, K.ATTRIBUTE, K.IMPORT, K.EXPORT, K.CHARGE):
         return None
     points = {a: _switch(context.site, a) for a in assets}
@@ -103,6 +107,8 @@ def parse_off(clause: Clause, context: Context) -> Wish | None:
     if fixed:
         able = [asset_name(context.site, a.id) for a in context.site.assets
                 if _switch(context.site, a.id)]  # fmt: skip
+        if zones_of(context.site, ()):
+            able += ["the heating", "the cooling"]
         question = f"The {fixed[0]} cannot be kept off; this can: {', '.join(able)}. What is meant?"
         return Wish(questions=(question,))
     text = context.text[clause.start : clause.end]
@@ -110,6 +116,17 @@ def parse_off(clause: Clause, context: Context) -> Wish | None:
         KeepOff(point=p, hard=not soft, window=when.window, text=text) for p in points.values() if p
     )
     return Wish(constraints=off, assets=assets, questions=when.questions, notes=notes)
+
+
+def _side_off(clause: Clause, context: Context, points: tuple[str, ...]) -> Wish:
+    """Don't cool before noon; no heating in the south rooms; an air unit off."""
+    clause.take(K.SUBJECT, K.SIGNAL, K.OFF, K.NOT, K.USE, K.HARD, K.OR, K.HEAT, K.COOL)
+    soft = bool(clause.take(K.SOFT)) or any(i.value == "soft" for i in clause.all(K.NOT))
+    when, notes = _once(clause, context.now)
+    text = context.text[clause.start : clause.end]
+    off = tuple(KeepOff(point=p, hard=not soft, window=when.window, text=text) for p in points)
+    zones = tuple(dict.fromkeys(p.split(".", 1)[0] for p in points))
+    return Wish(constraints=off, assets=zones, questions=when.questions, notes=notes)
 
 
 def _switch(site: Site, asset: str) -> str | None:

@@ -12,6 +12,7 @@ _KIND_WORDS = {
     "heat_pump": ("heat pump", "heatpump", "heat pumps"),
     "buffer_tank": ("tank", "buffer tank", "tanks"),
     "zone": ("zones", "all zones"),
+    "air_unit": ("air units", "all air units", "hvac"),
     "weather": ("outdoor", "outdoors"),
 }
 

@@ -35,7 +35,9 @@ def combine(spans: list[When]) -> When:
         clash = [
             name
             for name in ("start", "end", "daily", "days")
-            if getattr(span, name) and getattr(whole, name)
+            if getattr(span, name)
+            and getattr(whole, name)
+            and getattr(span, name) != getattr(whole, name)
         ]
         questions = ("Two times are given for one wish: which one holds?",) if clash else ()
         whole = When(
