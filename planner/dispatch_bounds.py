@@ -253,4 +253,8 @@ def local_setpoints(site: Site, starts: tuple[datetime, ...]) -> Array:
 def _with_margin(site: Site, bound: Bound, margins: Margins) -> Bound:
     asset = bound.signal.split(".", 1)[0]
     kind = next(a.kind for a in site.assets if a.id == asset)
-    return replace(bound, margin=margins.of(bound.signal, bound.unit, kind))
+    margin = margins.of(bound.signal, bound.unit, kind)
+    if kind == "grid_connection" and bound.sense > 0:
+        # To stay clear of an export limit must not come to mean that the site has to import.
+        margin = min(margin, max(0.0, -float(bound.value[bound.mask].max(initial=-np.inf))))
+    return replace(bound, margin=margin)
