@@ -47,15 +47,17 @@ def edges_after(data: DispatchInputs, intent: Intent, zone: str) -> Edges:
 
 
 def full_capacity(data: DispatchInputs) -> dict[int, Array]:
-    """Greatest heat of all zones together (+1) and greatest cooling (-1), each (Z,) kW."""
+    """Greatest heat of all zones together (+1) and greatest cooling (-1), each (Z,) kW, at the
+    horizon's mean capacity."""
     heat, cold = np.zeros(len(data.parts.zones)), np.zeros(len(data.parts.zones))
     for unit in data.hub.units:
-        for total, each, most in (
-            (heat, unit.heating_kw, unit.most_heating_kw),
-            (cold, unit.cooling_kw, unit.most_cooling_kw),
+        series = data.units[unit.id]
+        for total, each, most, share in (
+            (heat, unit.heating_kw, unit.most_heating_kw, series.heating_share),
+            (cold, unit.cooling_kw, unit.most_cooling_kw, series.cooling_share),
         ):
             shared = min(1.0, most / float(each.sum())) if len(unit.zones) > 1 else 1.0
-            total[list(unit.zones)] = each * shared
+            total[list(unit.zones)] = each * shared * float(share.mean())
     return {1: heat, -1: -cold}
 
 

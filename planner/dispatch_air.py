@@ -50,10 +50,13 @@ def add_air_units(builder: MilpBuilder, data: DispatchInputs) -> AirColumns:
     cooling: dict[int, Index] = {}
     switches: list[Switch] = []
     for unit in data.hub.units:
+        series = data.units[unit.id]
+        shares = (series.heating_share, series.cooling_share)
         for place, z in enumerate(unit.zones):
             zone, most = zones.zones[z], (unit.heating_kw[place], unit.cooling_kw[place])
-            heating[z] = _flow(builder, data, unit, zone, "heating", float(most[0]))[period]
-            cooling[z] = _flow(builder, data, unit, zone, "cooling", float(most[1]))[period]
+            limits = [by_period(data, m * s) for m, s in zip(most, shares, strict=True)]
+            heating[z] = _flow(builder, data, unit, zone, "heating", limits[0])[period]
+            cooling[z] = _flow(builder, data, unit, zone, "cooling", limits[1])[period]
             switches += _either(builder, data, unit, z, heating[z], cooling[z])
         _share_capacity(builder, data, unit, heating, cooling)
     flows = [(heating[z], cooling[z]) for z in range(len(zones.zones))]
@@ -64,8 +67,15 @@ def add_air_units(builder: MilpBuilder, data: DispatchInputs) -> AirColumns:
     )
 
 
+def by_period(data: DispatchInputs, values: Array) -> Array:
+    """The least of `values` (N,) within each period of the grid, (P,)."""
+    least = np.full(len(data.grid.ends), np.inf)
+    np.minimum.at(least, data.grid.period, values)
+    return least
+
+
 def _flow(
-    builder: MilpBuilder, data: DispatchInputs, unit: UnitNumbers, zone: str, word: str, most: float
+    builder: MilpBuilder, data: DispatchInputs, unit: UnitNumbers, zone: str, word: str, most: Array
 ) -> Index:
     ends = tuple(int(k) for k in data.grid.ends)
     label = f"{unit.label}: {word} at full capacity"
@@ -91,7 +101,9 @@ def _share_capacity(
         label = f"{unit.label}: {word} at full capacity"
         about = About(f"unit:{unit.id}:{word}", label, None, "kW", tuple(int(k) for k in ends))
         terms: list[Term] = [(flows[z][ends], 1.0) for z in unit.zones]
-        builder.rows(terms, -INF, most, about=about)
+        series = data.units[unit.id]
+        share = series.heating_share if word == "heating" else series.cooling_share
+        builder.rows(terms, -INF, most * by_period(data, share), about=about)
 
 
 def power_terms(data: DispatchInputs, columns: AirColumns, unit: UnitNumbers) -> list[Term]:

@@ -104,7 +104,10 @@ def _unavoidable(problem: DispatchProblem, found: Found, options: SolveOptions) 
     used = float(cost @ found.x)
     total = found.objective or 0.0
     allowed = options.gap * abs(total - used) + options.absolute_gap
-    least = LinearSession(milp, cost, 0.0, options.limits).solve()
+    session = LinearSession(milp, cost, 0.0, options.limits)
+    if problem.hub.air is not None and (basis := found.session and found.session.basis()):
+        session.start_at(basis)  # the same programme at another cost: from nothing it takes longer
+    least = session.solve()
     if least.objective is not None and used <= least.objective + allowed:
         return True
     if found.objective is None or found.bound is None:

@@ -36,11 +36,14 @@ class Equipment:
 
 @dataclass(frozen=True)
 class UnitSeries:
-    """An air unit over the horizon, each (N,): heat per electric power, and its other power, kW."""
+    """An air unit over the horizon, each (N,): heat per electric power, its other power (kW), and
+    what it can give over what it can give at rating conditions."""
 
     cop_heating: Array
     cop_cooling: Array
     base_kw: Array
+    heating_share: Array
+    cooling_share: Array
 
 
 @dataclass(frozen=True)
@@ -234,8 +237,9 @@ def _units(hub: HubNumbers, outdoor: Array, snapshot: Snapshot) -> dict[str, Uni
     for unit in hub.units:
         heating, cooling = unit.cop(outdoor, snapshot.as_of)
         base = unit.base_kw(snapshot.as_of, steps)
+        shares = unit.capacity(outdoor, snapshot.as_of)
         series = [np.broadcast_to(np.asarray(v, dtype=float), (steps,))
-                  for v in (heating, cooling, base)]  # fmt: skip
+                  for v in (heating, cooling, base, *shares)]  # fmt: skip
         if not all(np.all(np.isfinite(v)) for v in series) or min(map(np.min, series[:2])) <= 0:
             raise InputError(f"the twin's figures of {unit.id} are no usable numbers", "fit it")
         found[unit.id] = UnitSeries(*series)

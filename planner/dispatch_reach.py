@@ -124,15 +124,18 @@ def _played(data: DispatchInputs, sides: list[_Side], x: Array) -> dict[tuple[in
             missing = side.sense * (side.held[k] - free[air]) / zones.B[air, side.zone]
             if missing > 0:  # never for NaN
                 acts[side.zone, side.sense][k] = True
-                q[side.zone] += side.sense * min(missing, most[side.zone, side.sense])
+                q[side.zone] += side.sense * min(missing, most[side.zone, side.sense][k])
         state = free + zones.B @ (q - heat[:, k])
     return acts
 
 
-def _greatest(data: DispatchInputs, side: _Side) -> float:
+def _greatest(data: DispatchInputs, side: _Side) -> Array:
+    """What the side's unit can give its zone in each step, (N,) kW."""
     unit = next(u for u in data.hub.units if side.zone in u.zones)
     each = unit.heating_kw if side.sense > 0 else unit.cooling_kw
-    return float(each[unit.zones.index(side.zone)])
+    series = data.units[unit.id]
+    share = series.heating_share if side.sense > 0 else series.cooling_share
+    return float(each[unit.zones.index(side.zone)]) * share
 
 
 def _equal(a: Milp, b: Milp) -> bool:

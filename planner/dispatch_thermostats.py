@@ -98,11 +98,13 @@ def _lead(data: DispatchInputs, rise: Array, spare: Array) -> Array:
     return np.clip(lead, -LEAD_LIMIT_K, LEAD_LIMIT_K)
 
 
-def _most(data: DispatchInputs, z: int) -> tuple[float, float]:
-    """Greatest heating and cooling of a zone, kW."""
+def _most(data: DispatchInputs, z: int) -> tuple[Array, Array]:
+    """Greatest heating and cooling of a zone, each (N,) kW."""
     unit = next(u for u in data.hub.units if z in u.zones)
     place = unit.zones.index(z)
-    return float(unit.heating_kw[place]), float(unit.cooling_kw[place])
+    series = data.units[unit.id]
+    heating, cooling = float(unit.heating_kw[place]), float(unit.cooling_kw[place])
+    return heating * series.heating_share, cooling * series.cooling_share
 
 
 def _guards(problem: DispatchProblem, zone: str) -> tuple[Array, Array]:

@@ -68,7 +68,8 @@ class UnitNumbers:
     `heating_kw`, `cooling_kw`: greatest heat to and from each zone, (len(zones),);
     `most_heating_kw` and `most_cooling_kw` bound their sums. `cop(outdoor, as_of)` gives heat per
     electric power when heating and when cooling, `base_kw(as_of, steps)` the power that it draws
-    regardless.
+    regardless, `capacity(outdoor, as_of)` what it can give when heating and when cooling over the
+    figures above, each (N,).
     """
 
     id: str
@@ -80,6 +81,7 @@ class UnitNumbers:
     most_cooling_kw: float
     cop: Callable[[Array, datetime], tuple[Array, Array]]
     base_kw: Callable[[datetime, int], Array]
+    capacity: Callable[[Array, datetime], tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,9 @@ class BuildingModel(Protocol):
     def zone_matrices(self, step_s: float) -> tuple[Array, Array]: ...
     def zone_forcing(self, w: Mapping[str, Array], as_of: datetime, steps: int) -> Array: ...
     def zone_heat_limits(self, zone: str) -> tuple[float, float]: ...
+    def unit_capacity(
+        self, unit: str, outdoor_degc: Array, as_of: datetime
+    ) -> tuple[Array, Array]: ...
     def unit_cop(
         self, unit: str, outdoor_degc: Array, as_of: datetime | None = None
     ) -> tuple[Array, Array]: ...
@@ -276,6 +281,7 @@ def _unit(unit: AirUnit, zones: list[Zone], twin: BuildingModel) -> UnitNumbers:
         most_heating_kw=unit.heating_kw,
         most_cooling_kw=unit.cooling_kw,
         cop=lambda outdoor, as_of: twin.unit_cop(unit.id, outdoor, as_of),
+        capacity=lambda outdoor, as_of: twin.unit_capacity(unit.id, outdoor, as_of),
         base_kw=lambda as_of, steps: twin.unit_base_kw(unit.id, as_of, steps),
     )
 
