@@ -173,7 +173,7 @@ def decide(
         run.known["shadow"] = trial.shadow
     if not trial.shadow.passed:
         return run.end("not_proven", *trial.shadow.reasons)
-    if trial.shadow.probability_better < 0.5:
+    if trial.shadow.probability_better < 0.5 and not mends(trial.shadow):
         return run.end("no_gain", "doing nothing is expected to be at least as good")
     plan = trial.found.by_source(trial.shadow.candidate)
     frame = shortened(frame, snapshot, trial.shadow)
@@ -185,6 +185,17 @@ def decide(
         return run.end("not_proven", *canary.reasons)
     extra = tuple(p.source for p in extra_plans)
     return _finish(world, snapshot, run, drafted, trial.record, wanted, dispatcher, progress, extra)
+
+
+def mends(shadow: ShadowResult) -> bool:
+    """Whether the candidate keeps a wish that doing nothing breaks more often than it may.
+
+    Such a plan may cost more than doing nothing: the wish was asked for.
+    """
+    return any(
+        v.probability <= v.allowed < v.baseline_probability
+        for v in outcome_of(shadow, shadow.candidate).violations
+    )
 
 
 def least_steps(snapshot: Snapshot) -> int:

@@ -140,6 +140,12 @@ class RcHouse:
     def zone_heat_limits(self, zone: str) -> tuple[float, float]:
         return self.heating_kw, self.cooling_kw
 
+    def unit_capacity(
+        self, unit: str, outdoor_degc: np.ndarray, as_of: datetime
+    ) -> tuple[np.ndarray, np.ndarray]:
+        full = np.ones(len(outdoor_degc))
+        return full, full
+
     def unit_cop(
         self, unit: str, outdoor_degc: np.ndarray, as_of: datetime | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

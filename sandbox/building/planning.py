@@ -108,6 +108,26 @@ class PlanningFace:
         value, share = self.parameters.value, self.layout.area_share[zone]
         return share * value(f"{unit}.heating_kw"), share * value(f"{unit}.cooling_kw")
 
+    def unit_capacity(self, unit: str, outdoor_degc: Array, as_of: datetime) -> tuple[Array, Array]:
+        """(heating, cooling): what a unit can give in each of N steps over its rating, each (N,).
+
+        Capacity moves with the outdoor temperature; without ventilation units run by fixed times.
+        """
+        outdoor, value = np.asarray(outdoor_degc, dtype=float), self.parameters.value
+        on = ventilation(self.layout, hours_from(as_of, len(outdoor), float(self.site.step_s)))
+        duty = on + (1.0 - on) * min(value("zones.night_duty"), 1.0)
+        rated = (("heating", eq.HEATING_RATED_DEGC), ("cooling", eq.COOLING_RATED_DEGC))
+        heating, cooling = (
+            duty
+            * np.maximum(
+                1.0
+                + value(f"{unit}.{mode}_kw_per_k") / value(f"{unit}.{mode}_kw") * (outdoor - at),
+                0.0,
+            )
+            for mode, at in rated
+        )
+        return heating, cooling
+
     def unit_cop(
         self, unit: str, outdoor_degc: Array, as_of: datetime | None = None
     ) -> tuple[Array, Array]:
