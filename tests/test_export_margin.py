@@ -16,7 +16,7 @@ from tests.test_dispatch import Day, site, wish
 def test_the_margin_on_the_export_limit_ends_at_no_exchange(
     export_kw: float, expected: float
 ) -> None:
-    """A building that never exports declares 0 kW; 2 kW of margin made it burn 2 kW day and night."""
+    """A building that never exports declares 0 kW: 2 kW inside that would be 2 kW of import."""
     document = site().model_dump(mode="json")
     document["limits"] = [d for d in document["limits"] if d["signal"] != "grid.power_kw"]
     for asset in document["assets"]:
@@ -27,7 +27,7 @@ def test_the_margin_on_the_export_limit_ends_at_no_exchange(
     hub = hub_numbers(changed, HubTwin(changed, initial_parameters(changed)))
     data = dispatch_inputs(changed, hub, snapshot)
     bounds = collect_bounds(
-        data, wish(snapshot), Margins(import_kw=2.0), frozenset({"grid.power_kw"})
+        data, wish(snapshot), Margins(import_kw=2.0), frozenset(data.hub.signals)
     )
     by_side = {b.sense: b for b in bounds if b.signal == "grid.power_kw"}
     assert by_side[1].value[0] == -export_kw
