@@ -3,8 +3,8 @@
 import pytest
 
 from graph.site import Site
-from planner.dispatch_bounds import collect_bounds
 from planner.dispatch_inputs import dispatch_inputs
+from planner.dispatch_problem import build_problem
 from planner.hub_model import hub_numbers
 from planner.margins import Margins
 from sandbox.energy_hub import HubTwin
@@ -26,9 +26,7 @@ def test_the_margin_on_the_export_limit_ends_at_no_exchange(
     snapshot = Day().snapshot()
     hub = hub_numbers(changed, HubTwin(changed, initial_parameters(changed)))
     data = dispatch_inputs(changed, hub, snapshot)
-    bounds = collect_bounds(
-        data, wish(snapshot), Margins(import_kw=2.0), frozenset(data.hub.signals)
-    )
+    bounds = build_problem(data, wish(snapshot), Margins(import_kw=2.0)).bounds
     by_side = {b.sense: b for b in bounds if b.signal == "grid.power_kw"}
     assert by_side[1].value[0] == -export_kw
     assert by_side[1].margin == expected
