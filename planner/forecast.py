@@ -5,8 +5,9 @@ apart for loads) and adds two anomalies that fade with the lead: that of the las
 of the last day. How fast they fade is fitted by least squares on the history itself. Sun and PV are
 handled as a clearness index under the envelope of the last weeks, so that nights stay dark.
 
-The same forecaster is then run at past moments; its errors there are the error paths from which
-futures are drawn. No archived weather forecasts are used: these are the errors of this forecaster.
+The same forecaster is then run at past moments, with fadings fitted on the other parts of the
+history; its errors there, from the same time of day as now, are the error paths from which futures
+are drawn. No archived weather forecasts are used: these are the errors of this forecaster.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,8 +29,11 @@ DAY_S = 86_400
 CLIMATE_DAYS = 14
 ENVELOPE_DAYS = 21
 WARM_UP_DAYS = 7  # the first hindcast looks back on at least this much
-MAX_ORIGINS = 60
+MAX_ORIGINS = 76
 MIN_ORIGINS = 8
+PARTS = 4  # of the origins: the errors of each come from fadings fitted on the others
+LEAST_PATHS = 8  # fewer whole ones of the same time of day, and all origins give one
+KNOWN_SHARE = 0.9  # of a path's truth; what is missing would count as no error at all
 RECENT_S = 2 * 3600
 RIDGE = 0.05  # share of the anomalies' variance: few origins must not fit noise
 LEAD_EDGES_H = (0.0, 1.0, 3.0, 6.0, 12.0, 24.0, 48.0)
@@ -84,9 +88,9 @@ def make_forecasts(
         )
     calendar = _calendar(site, frame, horizon_steps)
     origins = _origins(calendar, horizon_steps)
-    return tuple(
-        _forecast(series, calendar, origins, horizon_steps) for series in _all_series(site, frame)
-    )
+    every = _all_series(site, frame)
+    paths = _path_origins(every, calendar, origins, horizon_steps)
+    return tuple(_forecast(series, calendar, origins, paths, horizon_steps) for series in every)
 
 
 def _calendar(site: Site, frame: Frame, horizon_steps: int) -> _Calendar:
@@ -113,6 +117,24 @@ def _origins(calendar: _Calendar, horizon_steps: int) -> list[int]:
     return found[::-1]
 
 
+def _path_origins(
+    every: Sequence[_Series], calendar: _Calendar, origins: Sequence[int], steps: int
+) -> NDArray[np.bool_]:
+    """Which origins give an error path: those of this time of day whose truth is known, (origins,).
+
+    Shifted by half a day, a forecast of the sun would err at night.
+    """
+    known = [
+        [np.isfinite(s.values[o : o + steps]).mean() >= KNOWN_SHARE for o in origins] for s in every
+    ]
+    whole = np.all(known, axis=0)
+    same = whole & np.array([(calendar.rows - o) % calendar.per_day == 0 for o in origins])
+    for chosen in (same, whole):
+        if chosen.sum() >= LEAST_PATHS:
+            return np.asarray(chosen)
+    return np.ones(len(origins), dtype=bool)
+
+
 def _all_series(site: Site, frame: Frame) -> list[_Series]:
     found = []
     for weather in site.of_kind("weather"):
@@ -137,18 +159,21 @@ def _series(
     return _Series(signal, spec.unit, values, solar, by_day_kind, floor, spec.maximum, decimals)
 
 
-def _forecast(series: _Series, calendar: _Calendar, origins: Sequence[int], steps: int) -> Forecast:
-    """Fit the fading on the origins, forecast now, and keep the errors at the origins."""
+def _forecast(
+    series: _Series, calendar: _Calendar, origins: Sequence[int], paths: NDArray[np.bool_],
+    steps: int,
+) -> Forecast:  # fmt: skip
+    """Fit the fading on the origins, forecast now, and keep the errors at those of `paths`."""
     bases, anomalies = zip(*(_features(series, calendar, o, steps) for o in origins), strict=True)
     truth = np.array([series.values[o : o + steps] for o in origins])
     base, features = np.array(bases), np.array(anomalies)
     scales = np.array([_scale(series, calendar, o, steps) for o in origins])
     weights = _fit(truth, base, features, scales, calendar.step_s)
-    past = _apply(series, base, features, scales, weights)
+    past = _past(series, base, features, scales, truth, calendar.step_s)
     now_base, now_features = _features(series, calendar, calendar.rows, steps)
     now_scale = _scale(series, calendar, calendar.rows, steps)
     values = _apply(series, now_base[None], now_features[None], now_scale[None], weights)[0]
-    errors = np.nan_to_num(truth - past)
+    errors = np.nan_to_num(truth - past)[paths]
     return Forecast(
         signal=series.signal,
         unit=series.unit,
@@ -271,6 +296,19 @@ def _fit(truth: Array, base: Array, features: Array, scales: Array, step_s: int)
         penalty = RIDGE * np.trace(gram) / 2 + 1e-9
         weights[inside] = np.linalg.solve(gram + penalty * np.eye(2), a.T @ b)
     return weights
+
+
+def _past(
+    series: _Series, base: Array, features: Array, scales: Array, truth: Array, step_s: int
+) -> Array:
+    """Forecasts at the origins (origins, steps), each with weights that have not seen its part."""
+    part = np.arange(len(truth)) * PARTS // len(truth)
+    past = np.empty_like(truth)
+    for k in range(PARTS):
+        rest, mine = part != k, part == k
+        weights = _fit(truth[rest], base[rest], features[rest], scales[rest], step_s)
+        past[mine] = _apply(series, base[mine], features[mine], scales[mine], weights)
+    return past
 
 
 def _apply(series: _Series, base: Array, features: Array, scales: Array, weights: Array) -> Array:
