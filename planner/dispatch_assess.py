@@ -19,6 +19,7 @@ from planner.dispatch_setpoints import balance_error
 from planner.milp_highs import LinearSession
 
 Array = NDArray[np.float64]
+NAMED_ALIKE = 3  # so many rooms that miss the same are each named
 COUNTED = (SlackKind.SOFT, SlackKind.RECOVERY, SlackKind.HOLD)
 
 
@@ -52,7 +53,7 @@ def assess(problem: DispatchProblem, found: Found, options: SolveOptions) -> Ass
     standing = [s for s in used.values() if s.kind in COUNTED]
     if not standing:
         return Assessment(found.status, slack, ())
-    notes = tuple(_note(s, found.x) for s in standing)
+    notes = _notes(standing, found.x)
     if _unavoidable(problem, found, options):
         words = "no plan does better from the present state under what else is asked"
         return Assessment(found.status, slack, tuple(f"{n}; {words}" for n in notes))
@@ -77,6 +78,22 @@ def _sums(problem: DispatchProblem, x: Array) -> dict[str, float]:
             name = f"{slack.id}:margin" if slack.kind is SlackKind.MARGIN else slack.id
             sums[name] = sums.get(name, 0.0) + total
     return sums
+
+
+def _notes(slacks: list[Slack], x: Array) -> tuple[str, ...]:
+    """One note a constraint; where many rooms miss the same, the worst of them and how many."""
+    alike: dict[str, list[Slack]] = {}
+    for slack in slacks:
+        asset = slack.bound.signal.split(".", 1)[0] if slack.bound else ""
+        alike.setdefault(slack.id.replace(asset, "*") if asset else slack.id, []).append(slack)
+    notes: list[str] = []
+    for group in alike.values():
+        if len(group) <= NAMED_ALIKE:
+            notes += [_note(s, x) for s in group]
+        else:
+            worst = max(group, key=lambda s: _worst(s, x))
+            notes.append(f"{_note(worst, x)}; {len(group) - 1} others alike by less")
+    return tuple(notes)
 
 
 def _note(slack: Slack, x: Array) -> str:

@@ -169,9 +169,6 @@ def dispatch_inputs(site: Site, hub: HubNumbers, snapshot: Snapshot) -> Dispatch
     state = dict(zip(snapshot.estimate.names, snapshot.estimate.mean, strict=True))
     starts = tuple(snapshot.as_of + timedelta(seconds=site.step_s * k) for k in range(steps))
     outdoor, ghi = _weather(site, snapshot, parts.weather)
-    pv = {a: _forecast(snapshot, f"{a}.power_kw") for a in parts.pvs}
-    load = {a: _forecast(snapshot, f"{a}.power_kw") for a in parts.loads}
-    rooms = len(parts.zones) if parts.units else 0
     return DispatchInputs(
         site=site,
         snapshot=snapshot,
@@ -185,23 +182,32 @@ def dispatch_inputs(site: Site, hub: HubNumbers, snapshot: Snapshot) -> Dispatch
         carbon=_series("carbon intensity", prices.carbon_g_per_kwh, steps) / 1000.0,
         outdoor=outdoor,
         ghi=ghi,
-        pv=pv,
-        load=load,
+        pv={a: _forecast(snapshot, f"{a}.power_kw") for a in parts.pvs},
+        load={a: _forecast(snapshot, f"{a}.power_kw") for a in parts.loads},
         units=_units(hub, outdoor, snapshot),
-        zone_state=np.array(
-            [_state(state, n) for n in hub.zones.states] if hub.zones else [], dtype=float
-        ),
+        zone_state=np.array([_state(state, n) for n in _states(hub)], dtype=float),
         forcing=_forcing(hub, snapshot),
-        grid=time_grid(starts, site.step_s, rooms, site.zone_info),
+        grid=time_grid(starts, site.step_s, _joined_rooms(parts), site.zone_info),
         tank0=_state(state, f"{parts.tank.id}.temp") if parts.tank else 0.0,
-        energy0={
-            b.id: _state(state, f"{b.id}.soc_pct") / 100.0 * hub.batteries[b.id].capacity_kwh
-            for b in parts.batteries
-        },
+        energy0={b.id: _stored(state, b.id, hub) for b in parts.batteries},
         on0=_running(snapshot, parts.pump),
         since_change_s=_since_change(snapshot, parts.pump),
         held=_held(site, snapshot),
     )
+
+
+def _states(hub: HubNumbers) -> tuple[str, ...]:
+    return hub.zones.states if hub.zones else ()
+
+
+def _joined_rooms(parts: Equipment) -> int:
+    """How many rooms may share decisions over time: only those on air units."""
+    return len(parts.zones) if parts.units else 0
+
+
+def _stored(state: dict[str, float], battery: str, hub: HubNumbers) -> float:
+    """kWh in a battery."""
+    return _state(state, f"{battery}.soc_pct") / 100.0 * hub.batteries[battery].capacity_kwh
 
 
 def _weather(site: Site, snapshot: Snapshot, weather: str | None) -> tuple[Array, Array]:

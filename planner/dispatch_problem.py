@@ -98,8 +98,7 @@ def build_problem(
     """
     builder = MilpBuilder()
     hub = add_physics(builder, data, cop or reference_cop(data))
-    weights = objective_weights(intent)
-    exchange = rates(data, weights)
+    exchange = rates(data, weights := objective_weights(intent))
     rows = Rows(builder, data, hub, mode, exchange.dearest_kwh)
     bounds = collect_bounds(data, intent, margins, frozenset(hub.signals))
     for bound in bounds:

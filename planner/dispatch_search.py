@@ -90,22 +90,16 @@ def _search(
         return _none(milp, relaxed, "relaxation")
     if not milp.integer.any():
         return _finish(relaxed, relaxed.objective, milp, options, 0, spent, "linear")
-    best: MilpResult | None = None
-    fixed = milp
+    best, fixed, spent = _rounded(session, problem, relaxed, spent)
+    if best is not None:
+        done = _finish(best, relaxed.objective, fixed, options, 0, spent, "rounded")
+        if done.status.usable:
+            return done
     tried: list[bytes] = []
 
     def latest() -> MilpResult | None:
         return best
 
-    if problem.hub.heat is None:
-        trial = _rounded(problem, relaxed)
-        result = session.solve(trial.lower, trial.upper)
-        spent += result.iterations
-        if result.x is not None and result.status is SolveStatus.OPTIMAL:
-            best, fixed = result, trial
-            done = _finish(best, relaxed.objective, fixed, options, 0, spent, "rounded")
-            if done.status.usable:
-                return done
     for name, pattern in _patterns(problem, relaxed, known, latest):
         if pattern.tobytes() in tried:
             continue
@@ -217,13 +211,20 @@ def neighbours(pattern: Bools) -> Iterator[Bools]:
                 yield moved
 
 
-def _rounded(problem: DispatchProblem, relaxed: MilpResult) -> Milp:
-    """Every switch on the side of the relaxation's greater flow."""
+def _rounded(
+    session: LinearSession, problem: DispatchProblem, relaxed: MilpResult, spent: int
+) -> tuple[MilpResult | None, Milp, int]:
+    """Without a heat pump: every switch on the side of the relaxation's greater flow. Gives the
+    best point (if there is one), the problem so fixed, and the iterations so far."""
     milp = problem.milp
+    if problem.hub.heat is not None:
+        return None, milp, spent
     assert relaxed.x is not None
     for switch in problem.hub.switches:
         milp = milp.fixed(switch.columns, switch.guess(relaxed.x))
-    return milp
+    result = session.solve(milp.lower, milp.upper)
+    found = result.x is not None and result.status is SolveStatus.OPTIMAL
+    return (result if found else None), milp, spent + result.iterations
 
 
 def _fix(problem: DispatchProblem, pattern: Bools) -> Milp:

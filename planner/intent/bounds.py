@@ -55,11 +55,10 @@ def read_bound(clause: Clause, context: Context) -> tuple[Bound | None, str]:
             if (low if side == "low" else high) is not None:
                 return None, f"Two {side} bounds in {quote(clause, context)}: which one holds?"
             low, high = (item.value.low, high) if side == "low" else (low, item.value.low)
-    elif len(amounts) == 1 and not directions and (side := target_side(clause)):
-        value = amounts[0].value.low
-        low, high = (value, None) if side == "heating" else (None, value)
     elif len(amounts) == 1 and not directions:
-        return None, _exactly(clause, context, amounts[0].value)
+        low, high = _target(clause, amounts[0].value.low)
+        if low is high is None:
+            return None, _exactly(clause, context, amounts[0].value)
     else:
         return None, ""
     clause.take(K.NUMBER, K.RANGE, *DIRECTIONS)
@@ -70,6 +69,12 @@ def read_bound(clause: Clause, context: Context) -> tuple[Bound | None, str]:
         clause.take(K.SUBJECT, K.SIGNAL, K.ATTRIBUTE, K.TIME, *_WAYS)
         return None, f"{quote(clause, context)} sounds like a permission: what must hold?"
     return Bound(low, high, unit, strength, chance), ""
+
+
+def _target(clause: Clause, value: float) -> tuple[float | None, float | None]:
+    """`heat the rooms to 22` bounds them below, `cool to 22` above; nothing else does."""
+    side = target_side(clause)
+    return (value if side == "heating" else None), (value if side == "cooling" else None)
 
 
 def _exactly(clause: Clause, context: Context, amount: Amount) -> str:
