@@ -1,0 +1,139 @@
+"""Calibration is judged and mended by rules that are tried on worlds whose truth is known."""
+
+import numpy as np
+import pytest
+
+from sandbox.calibration import (
+    Correction,
+    clustered,
+    conformal_stretch,
+    correction_of,
+    coverage,
+    fit_probabilities,
+    interval_score,
+    logit,
+    pit,
+    reliability,
+)
+
+DAYS = 60
+
+
+def world(slope: float = 1.0, seed: int = 1, days: int = DAYS, each: int = 40):
+    """Events of days that share their luck; stated logits are `slope` times too far from 0."""
+    g = np.random.default_rng(seed)
+    day = np.repeat(np.arange(days), each)
+    true_logit = g.normal(0, 1.5, days * each) + np.repeat(g.normal(0, 0.3, days), each)
+    true = 1 / (1 + np.exp(-true_logit))
+    happened = (g.random(days * each) < true).astype(float)
+    stated = 1 / (1 + np.exp(-slope * true_logit))
+    return stated, happened, day
+
+
+def test_true_probabilities_come_out_calibrated_and_beat_climatology() -> None:
+    stated, happened, day = world()
+    found = reliability(stated, happened, day, np.full(len(day), happened.mean()))
+    assert found.skill.low > 0.1
+    assert found.error.value < 0.03
+    assert (found.days, found.cases) == (DAYS, 2400)
+    assert sum(b.happened.holds(b.stated) for b in found.bins) >= len(found.bins) - 1
+    assert found.brier.value == pytest.approx(np.mean((stated - happened) ** 2))
+    # Murphy's three parts make up the score, but for what varies inside the bins.
+    parts = found.reliability - found.resolution + found.uncertainty
+    assert parts == pytest.approx(found.brier.value, abs=0.01)
+
+
+def test_overconfidence_shows_and_climatology_itself_has_no_skill() -> None:
+    stated, happened, day = world(slope=2.5)
+    climate = np.full(len(day), happened.mean())
+    sharp, plain = (reliability(p, happened, day, climate) for p in (stated, climate))
+    assert sharp.error.low > 0.05
+    assert plain.skill.value == pytest.approx(0.0)
+    assert plain.resolution == pytest.approx(0.0)
+
+
+def test_intervals_take_days_and_not_cases_as_evidence() -> None:
+    g = np.random.default_rng(3)
+    luck = (g.random(30) < 0.5).astype(float)
+    day = np.repeat(np.arange(30), 100)
+    values = np.repeat(luck, 100)
+    score = clustered([values, np.ones(3000)], lambda s: s[0] / s[1], day)
+    assert score.high - score.low > 0.25  # 30 coins, not 3000
+    alone = clustered([values, np.ones(3000)], lambda s: s[0] / s[1], np.arange(3000))
+    assert alone.high - alone.low < 0.06
+    assert clustered([values, np.ones(3000)], lambda s: s[0] / s[1], day) == score
+
+
+def test_clustered_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    held = 0
+    for seed in range(120):
+        g = np.random.default_rng(seed)
+        day = np.repeat(np.arange(40), 10)
+        p = np.repeat(np.clip(g.normal(0.3, 0.1, 40), 0, 1), 10)
+        happened = (g.random(400) < p).astype(float)
+        held += clustered([happened, np.ones(400)], lambda s: s[0] / s[1], day, seed).holds(0.3)
+    assert 0.88 <= held / 120 <= 0.99
+
+
+def test_recalibration_finds_overconfidence_on_days_before_and_mends_it_on_days_after() -> None:
+    stated, happened, day = world(slope=2.0, days=120)
+    early, late = day < 60, day >= 60
+    intercept, slope = fit_probabilities(stated[early], happened[early], day[early])
+    assert slope == pytest.approx(0.5, abs=0.1)
+    assert abs(intercept) < 0.3
+    mended = Correction(intercept, slope).probabilities(stated[late])
+    climate = np.full(int(late.sum()), happened[early].mean())
+    before = reliability(stated[late], happened[late], day[late], climate)
+    after = reliability(mended, happened[late], day[late], climate)
+    assert after.error.value < 0.5 * before.error.value
+    assert after.brier.value < before.brier.value
+
+
+def test_what_chance_explains_is_not_corrected() -> None:
+    kept = []
+    for seed in range(30):
+        stated, happened, day = world(seed=seed, days=10)
+        intercept, slope = fit_probabilities(stated, happened, day)
+        kept.append((intercept, slope))
+    away = np.abs(np.array(kept) - [0.0, 1.0])
+    assert np.median(away) < 0.06
+    only = fit_probabilities(np.full(50, 0.2), np.zeros(50), np.arange(50))
+    assert np.isfinite(only).all()
+
+
+def test_a_conformal_stretch_holds_what_it_promises_on_later_days() -> None:
+    inside, widths = [], []
+    for seed in range(150):
+        g = np.random.default_rng(seed)
+        scale = g.uniform(0.5, 3.0, 60)  # days differ, and the intervals know it
+        mean, actual = g.normal(100, 5, 60), np.empty(60)
+        actual[:] = mean + 2.0 * scale * g.normal(size=60)
+        low, high = mean - 1.645 * scale, mean + 1.645 * scale  # half as wide as they must be
+        day = np.arange(60)
+        factor = conformal_stretch(mean[:40], low[:40], high[:40], actual[:40], day[:40])
+        widths.append(factor)
+        reach = factor * 1.645 * scale[40:]
+        inside.append((np.abs(actual[40:] - mean[40:]) <= reach).mean())
+    assert 0.89 <= np.mean(inside) <= 0.96
+    assert np.median(widths) == pytest.approx(2.1, abs=0.25)
+
+
+def test_coverage_width_and_score_follow_their_definitions() -> None:
+    low, high, actual = np.array([0.0, 0.0]), np.array([1.0, 2.0]), np.array([0.5, 3.0])
+    assert interval_score(low, high, actual).tolist() == pytest.approx([1.0, 2.0 + 20.0])
+    found = coverage(low, high, actual, np.array([1, 2]), np.zeros(2), np.full(2, 6.0))
+    assert found.inside.value == 0.5
+    assert found.width == 1.5
+    assert found.width_ratio.value == pytest.approx(0.25)
+    assert found.climatology_score == 6.0
+    ranks = pit(np.tile(np.arange(10.0), (3, 1)), np.array([-1.0, 4.0, 20.0]))
+    assert ranks.tolist() == pytest.approx([0.0, 0.45, 1.0])
+
+
+def test_a_correction_is_read_from_the_report_and_none_is_the_identity() -> None:
+    p = np.array([0.0, 0.02, 0.5, 1.0])
+    assert correction_of({}).probabilities(p) is p
+    report = {"calibration": {"intercept": 0.5, "slope": 0.8, "stretch": {"energy": 1.2}}}
+    found = correction_of(report)
+    assert found.stretch == {"energy": 1.2}
+    assert found.probability(0.02) == pytest.approx(1 / (1 + np.exp(-(0.5 + 0.8 * logit(p)[1]))))
