@@ -48,8 +48,10 @@ def candidates(
     options: SolveOptions,
 ) -> list[Plan]:  # fmt: skip
     """The planner's plan first; then, if it is not usable, the last good one, held shortly."""
-    from planner.dispatch import plan_dispatch
+    from planner.dispatch import SOURCE, plan_dispatch
 
+    if site.twin.kind == "ode":
+        return [_no_planner(snapshot, SOURCE)]
     incumbent = _incumbent(snapshot, INCUMBENT)
     plan = plan_dispatch(
         site, twin, snapshot, intent, margin=margin, incumbent=incumbent, options=options
@@ -63,6 +65,17 @@ def candidates(
         plan = plan.model_copy(update={"notes": (*plan.notes, note)})
     held = None if plan.status.usable else hold_last(site, snapshot)
     return [plan] if held is None else [plan, held]
+
+
+def _no_planner(snapshot: Snapshot, source: str) -> Plan:
+    """What the dispatch planner says of a site whose equations are its own."""
+    note = (
+        "the dispatch planner knows energy hubs and buildings; take a plan from elsewhere"
+    )
+    return Plan(
+        source=source, status=SolveStatus.NOT_SOLVED, start=snapshot.as_of,
+        step_s=snapshot.step_s, notes=(note,),
+    )  # fmt: skip
 
 
 def hold_last(site: Site, snapshot: Snapshot) -> Plan | None:

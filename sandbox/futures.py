@@ -157,6 +157,8 @@ def _forecast(snapshot: Snapshot, signal: str) -> Forecast:
 
 def _common_paths(forecasts: list[Forecast]) -> int:
     counts = {f.signal: len(f.error_paths) for f in forecasts}
+    if not counts:  # a plant that nothing acts on from outside
+        return 1
     if len(set(counts.values())) != 1:
         raise InputError(
             f"forecasts differ in their number of error paths: {counts}",

@@ -26,9 +26,11 @@ from graph.sitepack import load_site
 from graph.snapshot import History, Snapshot
 from sandbox.estimation import estimate
 from sandbox.faults import Fault
+from sandbox.futures import sample_futures
 from sandbox.ode_fit import declared_parameters
 from sandbox.ode_twin import OdeTwin
 from sandbox.parameters import load_parameters
+from sandbox.scenario import roll_out
 from sandbox.shadow import evaluate
 from sandbox.symbolic.linear import jacobians, steady_state
 from sandbox.twin import make_twin
@@ -232,6 +234,34 @@ def test_what_if_moves_levels_and_power(snapshot: Snapshot) -> None:
     assert difference is not None
     more = changed.kpis["energy"].mean - as_is.kpis["energy"].mean
     assert more == pytest.approx(0.05 * (1.1**3 - 1) * STEPS / 60, rel=0.05)
+
+
+def test_a_plant_that_nothing_acts_on_from_outside_has_futures_too(snapshot: Snapshot) -> None:
+    """Without the laboratory there is no forecast; states and parameters still differ."""
+    document = yaml.safe_load((PACK.folder / "site.yaml").read_text())
+    for field in ("assets", "signals"):
+        document[field] = [d for d in document[field] if not d["id"].startswith("lab")]
+    document["topology"] = [e for e in document["topology"] if e["target"] != "lab"]
+    text = TEXT.replace("  lab.power_kw: {unit: kW, lower: 0}\n", "").replace("lab.power_kw + ", "")
+    structure = {**TWIN.parameters.structure, "equations": text}
+    twin = OdeTwin(
+        Site.model_validate(document), TWIN.parameters.model_copy(update={"structure": structure})
+    )
+    futures = sample_futures(twin, snapshot.model_copy(update={"forecasts": ()}), 5, 1)
+    assert futures.w == {}
+    traces = roll_out(twin, snapshot, futures, {VOLTS[0]: (3.2,) * STEPS}).traces
+    assert traces["grid.power_kw"].shape == (5, STEPS)
+    assert np.unique(traces[LEVELS[0]][:, 0]).size == 5
+
+
+def test_a_decision_on_such_a_site_says_that_there_is_no_planner(
+    run_pilothouse: Any,
+) -> None:
+    asked = run_pilothouse(
+        "ask", "minimise energy cost for the next 6 hours", "--site", PACK.folder, "--futures", 10
+    )
+    assert asked.returncode == 1
+    assert "the dispatch planner knows energy hubs and buildings" in asked.stdout
 
 
 # --- wrong packs ----------------------------------------------------------------------------------
