@@ -19,7 +19,7 @@ from graph.snapshot import History
 from sandbox.faults import Fault, fault_signals
 from sandbox.ode_layout import OdeLayout, ode_layout
 from sandbox.parameters import TwinParameters
-from sandbox.symbolic.batch import BatchSimulator
+from sandbox.symbolic.batch import BatchSimulator, Simulates
 from sandbox.symbolic.casadi_sx import SymbolicFunction, casadi, free_symbols
 from sandbox.symbolic.components.ode import parse_ode
 from sandbox.symbolic.model import SymbolicModel
@@ -51,7 +51,7 @@ class OdeTwin:
                 f"the equations have {', '.join(self.model.parameter_names)}; fit again",
             )
         self.substep_s = float(parameters.structure.get("substep_s", DEFAULT_SUBSTEP_S))
-        self._simulators: dict[float, BatchSimulator] = {}
+        self._simulators: dict[float, Simulates] = {}
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -71,6 +71,12 @@ class OdeTwin:
     def with_parameters(self, parameters: TwinParameters) -> "OdeTwin":
         """The same site believed to have other parameters."""
         return OdeTwin(self.site, parameters)
+
+    def with_simulator(self, step_s: float, simulator: Simulates) -> "OdeTwin":
+        """The same twin that leaves steps of `step_s` to `simulator`."""
+        other = OdeTwin(self.site, self.parameters)
+        other._simulators[float(step_s)] = simulator
+        return other
 
     # Simulation -----------------------------------------------------------------------------
 
@@ -108,7 +114,7 @@ class OdeTwin:
             raise InputError(f"the equations cannot carry the fault {odd[0]}", "sensors only")
         table = np.stack([columns[n] for n in self.model.input_names], axis=2)
         p = np.array(self.parameters.values) if parameters is None else np.asarray(parameters)
-        states, outputs = self._simulator(step).run(x0, table, p)
+        states, outputs = self.simulator(step).run(x0, table, p)
         return self._rollout(states, outputs, columns, faults)
 
     def run_table(
@@ -116,7 +122,7 @@ class OdeTwin:
     ) -> dict[str, Array]:
         """Simulate a table of inputs (F, N, U) in the equations' order; shown signals (F, N)."""
         p = np.array(self.parameters.values) if parameters is None else parameters
-        states, outputs = self._simulator(step_s).run(x0, table, p)
+        states, outputs = self.simulator(step_s).run(x0, table, p)
         shown = {n: outputs[:, :, i] for i, n in enumerate(self.model.output_names)}
         for signal, state in self.layout.state_of.items():
             shown[signal] = states[:, :, self.state_names.index(state)]
@@ -124,7 +130,7 @@ class OdeTwin:
 
     def run_states(self, x0: Array, table: Array, step_s: float) -> Array:
         """States (F, N, S) under a table of inputs (F, N, U), at the point estimate."""
-        states, _ = self._simulator(step_s).run(x0, table, np.array(self.parameters.values))
+        states, _ = self.simulator(step_s).run(x0, table, np.array(self.parameters.values))
         return states
 
     def _rollout(
@@ -192,7 +198,8 @@ class OdeTwin:
             raise InputError("nothing says how many steps to simulate", "give disturbances")
         return int(max(sizes))
 
-    def _simulator(self, step_s: float) -> BatchSimulator:
+    def simulator(self, step_s: float) -> Simulates:
+        """What rolls out the equations in steps of `step_s`."""
         if step_s not in self._simulators:
             substeps = max(1, int(np.ceil(step_s / self.substep_s)))
             self._simulators[step_s] = BatchSimulator(self.model, step_s, substeps)

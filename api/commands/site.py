@@ -9,6 +9,7 @@ import click
 from api.cli import emit
 from api.commands.site_import import import_telemetry
 from api.commands.site_record import record_telemetry
+from api.commands.site_surrogate import surrogate
 
 FOLDER = click.argument("folder", type=click.Path(path_type=Path))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -21,6 +22,7 @@ def site() -> None:
 
 site.add_command(import_telemetry)
 site.add_command(record_telemetry)
+site.add_command(surrogate)
 
 
 @site.command()
