@@ -28,6 +28,23 @@ PENALTIES = tuple(float(v) for v in np.logspace(-2, 5, 15))
 CHOOSE_DAYS = 5.0  # of the training rows, to choose the penalty
 
 
+class Running:
+    """Means over stretches of a series (R,); missing rows are left out."""
+
+    def __init__(self, series: Array) -> None:
+        known = np.isfinite(series)
+        self.sums = np.concatenate([[0.0], np.cumsum(np.where(known, series, 0.0))])
+        self.counts = np.concatenate([[0], np.cumsum(known)])
+
+    def mean(self, last: Ints, width: int) -> Array:
+        """Mean of the `width` rows up to and with `last` (fewer at the begin); NaN of none."""
+        stop = np.maximum(last + 1, 0)
+        begin = np.maximum(stop - width, 0)
+        count = self.counts[stop] - self.counts[begin]
+        total = self.sums[stop] - self.sums[begin]
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
 @dataclass(frozen=True)
 class Target:
     """A series (R,) to predict: its value at t + h, or its sum over (t, t + h] (`total`)."""
@@ -40,9 +57,8 @@ class Target:
     def at(self, starts: Ints, steps: int) -> Array:
         """The value `steps` rows after each start: a mean over `smooth` rows, or a sum."""
         width = steps if self.total else min(self.smooth, steps)
-        sums = np.concatenate([[0.0], np.cumsum(self.series)])
-        found = sums[starts + steps + 1] - sums[starts + steps + 1 - width]
-        return np.asarray(found if self.total else found / width)
+        found = Running(self.series).mean(starts + steps, width)
+        return found * width if self.total else found
 
 
 def targets_of(rows: Rows) -> list[Target]:
@@ -93,16 +109,15 @@ def _features(rows: Rows, starts: Ints, steps: int) -> Array:
     columns = []
     hour, day = rows.steps(1.0), rows.steps(DAY_H)
     for air in rows.temps.values():
-        sums = _sums(air)
-        columns += [air[starts], air[np.maximum(starts - hour, 0)], _mean(sums, starts, day)]
+        whole = Running(air).mean(starts, day)
+        columns += [air[starts], air[np.maximum(starts - hour, 0)], whole]
     for power in rows.power.values():
-        sums = _sums(power)
-        columns += [_mean(sums, starts, hour), _mean(sums, starts, day)]
+        past = Running(power)
+        columns += [past.mean(starts, hour), past.mean(starts, day)]
     for series in _driving(rows).values():
-        sums = _sums(series)
+        stretch = Running(series)
         for near, far in pairwise(EDGES_H):
-            width = rows.steps(far - near)
-            columns.append(_mean(sums, end - rows.steps(near), width))
+            columns.append(stretch.mean(end - rows.steps(near), rows.steps(far - near)))
     kinds = np.eye(len(DAY_KINDS) * HOURS)[rows.kinds[end]]
     return np.concatenate([np.stack(columns, axis=1), kinds], axis=1)
 
@@ -113,17 +128,6 @@ def _driving(rows: Rows) -> Mapping[str, Array]:
     return {**rows.shared, **setpoints}
 
 
-def _sums(series: Array) -> Array:
-    return np.concatenate([[0.0], np.cumsum(np.nan_to_num(series))])
-
-
-def _mean(sums: Array, last: Ints, width: int) -> Array:
-    """Mean of the `width` values up to and with row `last`; fewer at the record's begin."""
-    stop = last + 1
-    begin = np.maximum(stop - width, 0)
-    return np.asarray((sums[stop] - sums[begin]) / np.maximum(stop - begin, 1))
-
-
 def _choose(x: Array, y: Array, x_late: Array, y_late: Array) -> float:
     guesses = _ridge(x, y, list(PENALTIES), x_late)
     errors = [float(np.mean((g - y_late) ** 2)) for g in guesses]
@@ -132,9 +136,10 @@ def _choose(x: Array, y: Array, x_late: Array, y_late: Array) -> float:
 
 def _ridge(x: Array, y: Array, penalties: list[float], new: Array) -> list[Array]:
     """Predictions at `new` by ridge regressions on standardised columns."""
-    level, spread = x.mean(axis=0), x.std(axis=0)
+    level, spread = np.nanmean(x, axis=0), np.nanstd(x, axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)
-    z, fresh = (x - level) / spread, (new - level) / spread
+    # What is missing counts as its mean.
+    z, fresh = (np.nan_to_num((part - level) / spread) for part in (x, new))
     gram, right = z.T @ z, z.T @ (y - y.mean())
     eye = np.eye(len(gram))
     return [y.mean() + fresh @ np.linalg.solve(gram + p * eye, right) for p in penalties]

@@ -15,7 +15,7 @@ from sandbox.building.layout import BuildingLayout
 from sandbox.building.names import textbook
 from sandbox.building.parameters import all_pairs
 from sandbox.building.rows import Rows
-from sandbox.building.structure import FACADES, Structure
+from sandbox.building.structure import FACADES, Structure, pair_name
 from sandbox.building.zone_fit import FitWindows, ZoneFit, fit_zone, make_windows
 from sandbox.building.zone_linear import ZoneLinear
 
@@ -86,11 +86,16 @@ def _orders(
     return found
 
 
-def _fit(search: _Search, structure: Structure, zone: str, near: dict[str, float]) -> ZoneFit:
+def _fit(
+    search: _Search, structure: Structure, zone: str, near: dict[str, float],
+    gain: Array | None = None,
+) -> ZoneFit:  # fmt: skip
+    """A fit of the search; one that knows its gain already is a small step from another."""
     guess = textbook(search.layout, structure)
     fit = fit_zone(
         search.rows, structure, zone, guess, search.train, search.part,
-        evaluations=EVALUATIONS, rounds=ROUNDS, near=near,
+        evaluations=EVALUATIONS if gain is None else 3, rounds=ROUNDS if gain is None else 1,
+        near=near, gain=gain,
     )  # fmt: skip
     return replace(fit, score=score(search.rows, structure, fit, search.judge))
 
@@ -105,29 +110,44 @@ def score(rows: Rows, structure: Structure, fit: ZoneFit, windows: FitWindows) -
 
 
 def _pruned(search: _Search, choice: Choice) -> Choice:
-    """Leave out what the record does not tell, zone by zone, where the score allows."""
-    facades, dropped = dict(choice.structure.facades), set()
-    fits = dict(choice.fits)
-    for zone, fit in choice.fits.items():
-        mute = untold(fit)
-        kept = tuple(f for f in facades[zone] if f"{zone}.aperture_{f}_m2" not in mute)
-        structure = replace(choice.structure, facades={**facades, zone: kept})
-        near = dict(zip(fit.names, fit.values.tolist(), strict=True))
-        again = _fit(search, structure, zone, near)
-        if again.score <= fit.score * (1.0 + MAY_COST):
-            facades[zone], fits[zone] = kept, again
-    for a, b in choice.structure.pairs:
-        name = f"{a}.ua_{b}_kw_k"
-        if all(name in untold(fits[z]) for z in (a, b)):
-            dropped.add((a, b))
-    pairs = tuple(p for p in choice.structure.pairs if p not in dropped)
-    return Choice(replace(choice.structure, facades=facades, pairs=pairs), fits, choice.scores)
+    """Leave out what the record does not tell, one facade after the other, while it costs nothing.
+
+    One by one: of facades that get much the same sun, each alone is untold and all are not.
+    """
+    structure, fits = choice.structure, dict(choice.fits)
+    for zone, whole in choice.fits.items():
+        limit = whole.score * (1.0 + MAY_COST)
+        while True:
+            fit = fits[zone]
+            shares = told(fit)
+            mute = [f for f in structure.facades[zone] if shares[_aperture(zone, f)] > UNTOLD]
+            if not mute:
+                break
+            last = max(mute, key=lambda f: shares[_aperture(zone, f)])
+            kept = tuple(f for f in structure.facades[zone] if f != last)
+            smaller = replace(structure, facades={**structure.facades, zone: kept})
+            near = dict(zip(fit.names, fit.values.tolist(), strict=True))
+            again = _fit(search, smaller, zone, near, fit.gain)
+            if again.score > limit:
+                break
+            structure, fits[zone] = smaller, again
+    silent = {
+        (a, b)
+        for a, b in structure.pairs
+        if all(told(fits[z])[pair_name(a, b)] > UNTOLD for z in (a, b))
+    }
+    pairs = tuple(p for p in structure.pairs if p not in silent)
+    return Choice(replace(structure, pairs=pairs), fits, choice.scores)
 
 
-def untold(fit: ZoneFit) -> set[str]:
-    """Parameters whose spread the record has hardly narrowed."""
+def _aperture(zone: str, facade: str) -> str:
+    return f"{zone}.aperture_{facade}_m2"
+
+
+def told(fit: ZoneFit) -> dict[str, float]:
+    """By parameter: posterior to prior spread; near 1 where the record tells nothing."""
     share = np.sqrt(np.diag(fit.covariance)) / fit.prior_std
-    return {n for n, s in zip(fit.names, share, strict=True) if s > UNTOLD}
+    return dict(zip(fit.names, share.tolist(), strict=True))
 
 
 def scores_report(choice: Choice) -> dict[str, Any]:

@@ -6,6 +6,8 @@ power error is metered power less what the model needs for the metered heat. Bot
 recurs with the hour (`Structure.gains_kw`, `power_kw`). See `sandbox.model_errors` for their use.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,7 @@ from sandbox.model_errors import HEAT, POWER, ModelErrors, by_day
 
 Array = NDArray[np.float64]
 RECENT_H = 30  # hours of errors that are told of the present: the last day and some
+RECENT_WARM_UP_H = 12.0  # a history is short: its errors begin while hidden nodes still settle
 LEAST_RECENT_H = 6
 
 
@@ -72,7 +75,7 @@ def recent_errors(twin: BuildingTwin, history: History) -> dict[str, Array]:
     columns = {s: np.array(v, dtype=float) for s, v in history.signals.items()}
     frame = Frame(history.start, history.step_s, columns)
     try:
-        rows = prepare_rows(twin.layout, frame)
+        rows = replace(prepare_rows(twin.layout, frame), warm_up_h=RECENT_WARM_UP_H)
     except InputError:
         return {}
     if rows.inferred or not twin.layout.heat_metered or not rows.stretches(0, len(rows)):

@@ -101,21 +101,33 @@ def simulation_columns(
     columns = weather_columns(layout, hours, series)
     columns |= recurring(layout, structure, hours, series)
     columns |= setpoints_in_force(layout, hours, schedules, futures)
+    zeros, ones = np.zeros(steps), np.ones(steps)
+    for zone in layout.zones:
+        columns |= {f"{zone.id}.{k}": zeros for k in ("bias_k", "stuck", "shown_degc", "given",
+                                                      "heat_kw")}  # fmt: skip
+        given = imposed.get(f"{zone.id}.heat_kw")
+        if given is not None:
+            heat = _loose(given, steps, futures)
+            known = np.isfinite(heat)
+            columns[f"{zone.id}.given"] = known.astype(float)
+            columns[f"{zone.id}.heat_kw"] = np.where(known, heat, 0.0)
+    for unit in layout.units:
+        columns |= {f"{unit.id}.capacity": ones, f"{unit.id}.efficiency": ones}
+    return columns | _faulty(layout, faults, steps) if faults else columns
+
+
+def _faulty(layout: BuildingLayout, faults: Sequence[Fault], steps: int) -> dict[str, Array]:
+    """The columns that faults of sensors and units change."""
     acting = fault_signals(layout.sensors, _of_sensors(layout, faults), steps)
+    found = {}
     for zone in layout.zones:
         signal = f"{zone.id}.temp_degc"
-        columns[f"{zone.id}.bias_k"] = _by_future(acting.bias.get(signal), steps)
-        columns[f"{zone.id}.stuck"] = _by_future(acting.stuck.get(signal), steps)
-        columns[f"{zone.id}.shown_degc"] = np.zeros(steps)
-        given = imposed.get(f"{zone.id}.heat_kw")
-        heat = np.full(steps, np.nan) if given is None else _loose(given, steps, futures)
-        columns[f"{zone.id}.given"] = np.isfinite(heat).astype(float)
-        columns[f"{zone.id}.heat_kw"] = np.nan_to_num(heat, nan=0.0)
+        found[f"{zone.id}.bias_k"] = _by_future(acting.bias.get(signal), steps)
+        found[f"{zone.id}.stuck"] = _by_future(acting.stuck.get(signal), steps)
     for unit in layout.units:
         capacity, efficiency = _unit_health(unit.id, faults, steps)
-        columns[f"{unit.id}.capacity"] = capacity
-        columns[f"{unit.id}.efficiency"] = efficiency
-    return columns
+        found |= {f"{unit.id}.capacity": capacity, f"{unit.id}.efficiency": efficiency}
+    return found
 
 
 def setpoints_in_force(
@@ -128,11 +140,16 @@ def setpoints_in_force(
     found = {}
     for points, rules in ((layout.heating_points, law.zone_heating_degc),
                           (layout.cooling_points, law.zone_cooling_degc)):  # fmt: skip
-        local = scheduled(rules, hours.begins, site.zone_info)
+        local: Array | None = None
         for point in points:
             command = _command(point, schedules.get(point), steps, futures)
-            found[point] = local if command is None else np.where(
-                np.isnan(command), local, command)  # fmt: skip
+            if command is not None and not np.isnan(command).any():
+                found[point] = command
+                continue
+            if local is None:
+                local = scheduled(rules, hours.begins, site.zone_info)
+            own: Array = local
+            found[point] = own if command is None else np.where(np.isnan(command), own, command)
     return found
 
 
@@ -198,6 +215,8 @@ def _command(
             f"expected (n,) or ({futures}, n); NaN hands the step to the local law",
         )
     array = array[..., :steps]
+    if array.shape[-1] == steps:
+        return array
     rest = [(0, 0)] * (array.ndim - 1) + [(0, steps - array.shape[-1])]
     return np.asarray(np.pad(array, rest, constant_values=np.nan))
 

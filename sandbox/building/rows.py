@@ -5,6 +5,7 @@ Gaps of up to two hours are bridged; longer ones end the stretches on which wind
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ class Rows:
     raw: dict[str, Array]
     kinds: Ints
     usable: NDArray[np.bool_]
+    warm_up_h: float = 48.0
     inferred: bool = False
 
     def __len__(self) -> int:
@@ -73,8 +75,16 @@ class Rows:
         """
         rows = np.arange(first, last - length, max(1, stride))
         bad = np.concatenate([[0], np.cumsum(~self.usable)])
-        clear = bad[rows + length + 1] == bad[rows]
+        clear = (bad[rows + length + 1] == bad[rows]) & self.settled[rows]
         return np.asarray(rows[clear], dtype=np.int64)
+
+    @cached_property
+    def settled(self) -> NDArray[np.bool_]:
+        """Rows so long after a gap that hidden nodes have forgotten where they were begun."""
+        found = np.zeros(len(self), dtype=bool)
+        for part in self.stretches(0, len(self)):
+            found[part.start + self.steps(self.warm_up_h) : part.stop] = True
+        return found
 
     def stretches(self, first: int, last: int) -> list[slice]:
         """Maximal runs of usable rows in [first, last), each at least a day long."""

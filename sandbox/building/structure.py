@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from graph.errors import InputError
@@ -30,7 +31,7 @@ class Structure:
         """State names of a zone, from the air inwards."""
         return tuple(f"{zone}.{node}" for node in NODES[: self.order[zone]])
 
-    @property
+    @cached_property
     def state_names(self) -> tuple[str, ...]:
         """All states in order."""
         return tuple(name for zone in self.order for name in self.nodes(zone))

@@ -126,7 +126,7 @@ class BuildingTwin(PlanningFace):
             self.layout, self.structure, futures, hours, w, schedules, faults, given
         )
         states, outputs = self._run(x0, columns, step, parameters)
-        for zone in self._stuck_zones(columns):
+        for zone in self._stuck_zones(columns) if faults else ():
             # A stuck sensor repeats what it showed, which is known once the time before is.
             columns[f"{zone}.shown_degc"] = self._last_shown(zone, x0, states, columns)
             states, outputs = self._run(x0, columns, step, parameters)

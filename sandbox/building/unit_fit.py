@@ -98,7 +98,7 @@ def fit_capacity(
         air, before = rows.temps[zone], begin_of(rows.temps[zone])
         edge = rows.low[zone] if mode == "heating" else rows.high[zone]
         full &= (sign * (edge - air) > BEYOND_K) & (sign * (edge - before) > BEYOND_K)
-    seen = total[part][rows.usable[part]]
+    seen = total[part][rows.usable[part] & np.isfinite(total[part])]
     level = float(np.quantile(seen, 0.995)) if len(seen) else 0.0
     # Without ventilation units cycle: a zone off its setpoint then says nothing of capacity.
     full &= rows.usable & (rows.shared["ventilating"] > 0.5)
@@ -123,7 +123,8 @@ def fit_power(
     """Step 4 for one unit; `guess` holds the capacities of step 3."""
     keys = UNIT_KEYS[:7]
     names = tuple(f"{unit}.{k}" for k in keys)
-    use = rows.usable[part]
+    known = rows.usable & np.all([np.isfinite(q) for q in coil.values()], axis=0)
+    use = known[part]
     on = rows.shared["ventilating"][part][use]
     outdoor = rows.shared["outdoor_degc"][part][use]
     heat = np.sum([np.maximum(q, 0.0) for q in coil.values()], axis=0)[part][use]

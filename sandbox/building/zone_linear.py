@@ -158,7 +158,7 @@ class ZoneLinear:
         step = np.einsum("rij,rj->ri", m.A[vent, 0], before)[:, 0]
         ends = step + np.einsum("ru,ru->r", m.B[vent, 0, 0], table)
         found = (self.measured - ends) / m.B[vent, 0, 0, self.gain_column]
-        known = self.rows.usable & np.concatenate([[False], self.rows.usable[:-1]])
+        known = self.rows.usable & np.concatenate([[False], self.rows.settled[:-1]])
         return np.where(known, found, np.nan)
 
 
