@@ -50,7 +50,7 @@ def build_guardrails(
     return (
         *_limit_rails(site),
         *(_follow_rail(site.signal(p)) for p in points if site.signal(p).follows),
-        *_predicted_rails(site, traces),
+        *_predicted_rails(site, points, traces),
         *(
             Guardrail(
                 name=f"fresh:{s.id}", kind="stale", signal=s.id, for_s=s.stale_after_s,
@@ -92,17 +92,23 @@ def _follow_rail(spec: SignalSpec) -> Guardrail:
     )  # fmt: skip
 
 
-def _predicted_rails(site: Site, traces: Sequence[BandTrace]) -> list[Guardrail]:
+def _predicted_rails(
+    site: Site, points: Sequence[str], traces: Sequence[BandTrace]
+) -> list[Guardrail]:
+    """Bands of the rooms. One that is commanded is judged only while it is: in the canary the other
+    rooms are still with the local law, under which nothing was predicted.
+    """
     zones = {f"{a.id}.temp_degc" for a in site.of_kind("zone")}
     rails = []
     for trace in traces:
         if trace.signal not in zones:
             continue
-        margin = PREDICTION_MARGIN["degC"]
+        margin, room = PREDICTION_MARGIN["degC"], trace.signal.split(".", 1)[0]
         steps = range(1, len(trace.q50) + 1)
         rails.append(
             Guardrail(
                 name=f"predicted:{trace.signal}", kind="predicted", signal=trace.signal,
+                point=next((p for p in points if p.split(".", 1)[0] == room), None),
                 t=tuple(float(k * trace.step_s) for k in steps),
                 low=tuple(round(v - margin, 3) for v in trace.q05),
                 high=tuple(round(v + margin, 3) for v in trace.q95),

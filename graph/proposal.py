@@ -93,7 +93,11 @@ class Guardrail(Record):
     signal: str
     minimum: float | None = None
     maximum: float | None = None
-    point: str | None = Field(None, description="follow: the setpoint that the signal must follow")
+    point: str | None = Field(
+        None,
+        description="follow: the setpoint that the signal must follow; predicted: one of those "
+        "that the band was predicted under, if there is any",
+    )
     tolerance: float | None = None
     t: tuple[float, ...] = Field((), description="predicted: seconds after not_before")
     low: tuple[float, ...] = Field((), description="predicted: lower edge of the band")

@@ -54,8 +54,12 @@ def trip_reason(guardrail: Guardrail, track: MetricTrack) -> str:
 
 
 def applies(guardrail: Guardrail, active: tuple[str, ...]) -> bool:
-    """A follow guardrail has a meaning only while its setpoint is being written."""
-    return guardrail.kind != "follow" or guardrail.point in active
+    """A guardrail that names a setpoint has a meaning only while that is being written: what must
+    follow it, and a band that was predicted under it.
+    """
+    if guardrail.kind == "follow":
+        return guardrail.point in active
+    return guardrail.kind != "predicted" or guardrail.point is None or guardrail.point in active
 
 
 def measure(
