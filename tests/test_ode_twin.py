@@ -3,6 +3,7 @@
 Its plant is the quadruple tank, another program with the same published source.
 """
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -281,6 +282,22 @@ def test_equations_that_do_not_fit_the_site_are_named(old: str, new: str, words:
     assert old in TEXT
     with pytest.raises((InputError, SitePackError), match=words):
         OdeTwin(SITE, declared_parameters(TEXT.replace(old, new)))
+
+
+def test_validate_checks_the_equations_with_the_pack(tmp_path: Path, run_pilothouse: Any) -> None:
+    folder = tmp_path / "process"
+    shutil.copytree(PACK.folder, folder)
+    good = run_pilothouse("site", "validate", folder)
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "ok   equations: 4 states, 4 of them measured, 5 parameters" in good.stdout
+    (folder / "model.yaml").write_text(TEXT.replace("sqrt(2 * 981", "sqroot(2 * 981", 1))
+    bad = run_pilothouse("site", "validate", folder)
+    assert bad.returncode == 1
+    assert "FAIL equations: model.yaml:" in bad.stdout
+    (folder / "model.yaml").unlink()
+    gone = run_pilothouse("site", "validate", folder)
+    assert gone.returncode == 1
+    assert "FAIL equations: model.yaml: cannot be read" in gone.stdout
 
 
 def test_a_setpoint_that_nobody_commands_needs_a_local_law() -> None:

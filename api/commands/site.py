@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,9 @@ from api.cli import emit
 from api.commands.site_import import import_telemetry
 from api.commands.site_record import record_telemetry
 from api.commands.site_surrogate import surrogate
+
+if TYPE_CHECKING:
+    from graph.sitepack import SitePack
 
 FOLDER = click.argument("folder", type=click.Path(path_type=Path))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -58,6 +61,7 @@ def validate(folder: Path, live: bool, as_json: bool) -> None:
         _twin_check(pack.folder / pack.site.twin.parameters),
         _policy_check(pack.policies),
         *_fmu_checks(pack.site, pack.folder),
+        *_equation_checks(pack),
     ]
     if live:
         from api.live_check import check_live
@@ -75,6 +79,23 @@ def _fmu_checks(site: Any, folder: Path) -> list[dict[str, Any]]:
     from sandbox.fmi.check import check_fmus
 
     return check_fmus(site, folder)
+
+
+def _equation_checks(pack: "SitePack") -> list[dict[str, Any]]:
+    """Whether the equations of a twin of kind `ode` can be read and fit the site's signals."""
+    from api.learned_twin import drawing_board_twin
+    from graph.errors import InputError
+    from sandbox.twin import make_twin
+
+    if pack.site.twin.kind != "ode":
+        return []
+    try:
+        twin = make_twin(pack.site, drawing_board_twin(pack))
+    except InputError as error:
+        return [{"check": "equations", "ok": False, "detail": str(error)}]
+    states, shown = len(twin.state_names), len(twin.layout.sensors)
+    detail = f"{states} states, {shown} of them measured, {len(twin.parameters.names)} parameters"
+    return [{"check": "equations", "ok": True, "detail": detail}]
 
 
 def _policy_check(policies: Mapping[str, str]) -> dict[str, Any]:
@@ -104,11 +125,19 @@ def _twin_check(path: Path) -> dict[str, Any]:
 
 @site.command()
 @FOLDER
-@click.option("--from", "begin", default=None,
-              help="First moment of telemetry to use (the site's zone if none).")
+@click.option(
+    "--from",
+    "begin",
+    default=None,
+    help="First moment of telemetry to use (the site's zone if none).",
+)
 @click.option("--to", "end", default=None, help="Last moment of telemetry to use.")
-@click.option("--weeks", type=click.FloatRange(min=0.5), default=None,
-              help="How many weeks of complete telemetry to use, the last ones (a building: 4).")
+@click.option(
+    "--weeks",
+    type=click.FloatRange(min=0.5),
+    default=None,
+    help="How many weeks of complete telemetry to use, the last ones (a building: 4).",
+)
 @AS_JSON
 def fit(folder: Path, begin: str | None, end: str | None, weeks: float | None,
         as_json: bool) -> None:  # fmt: skip
