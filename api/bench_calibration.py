@@ -33,9 +33,9 @@ from sandbox.calibration import (
     Correction,
     Coverage,
     Reliability,
-    conformal_stretch,
     coverage,
     fit_probabilities,
+    needed_stretch,
     reliability,
 )
 from sandbox.parameters import load_parameters, save_parameters
@@ -197,7 +197,7 @@ def correction_from(cases: Sequence[Case]) -> Correction:
     stretch = {}
     for name in KPIS:
         mean, low, high, actual = np.array([c.kpis[name][:4] for c in cases]).T
-        stretch[name] = conformal_stretch(mean, low, high, actual, days)
+        stretch[name] = needed_stretch(mean, low, high, actual, days)
     return Correction(intercept, slope, stretch)
 
 

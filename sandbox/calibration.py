@@ -7,7 +7,7 @@ Scores: Brier (1950); its decomposition after Murphy (1973), doi:10.1175/1520-04
 ANVPOT>2.0.CO;2; interval score after Gneiting and Raftery (2007), doi:10.1198/016214506000001437.
 
 Corrections are fitted on earlier days than those that judge them:
-- intervals: split conformal with normalised scores (Lei et al. 2018,
+- intervals that miss their level: split conformal with normalised scores (Lei et al. 2018,
   doi:10.1080/01621459.2017.1307116): every interval is stretched around its mean by one factor, so
   that a wide day stays wider than a narrow one;
 - probabilities: logistic recalibration p' = s(a + b logit p) (Platt 1999; Cox 1958), as far as the
@@ -196,6 +196,20 @@ def conformal_stretch(
     scores = np.maximum(below, above)
     wanted = min(1.0, level * (1.0 + 1.0 / len(np.unique(days))))
     return float(np.quantile(scores, wanted, method="higher"))
+
+
+def needed_stretch(
+    mean: Array, low: Array, high: Array, actual: Array, days: Ints, level: float = LEVEL
+) -> float:
+    """`conformal_stretch` where the days show that the intervals miss their level, else 1.
+
+    A few weeks of days always ask for some other width; what chance explains is left alone.
+    """
+    inside = ((actual >= low) & (actual <= high)).astype(float)
+    share = clustered([inside, np.ones(len(inside))], lambda s: s[0] / s[1], days)
+    if share.holds(level):
+        return 1.0
+    return conformal_stretch(mean, low, high, actual, days, level)
 
 
 def fit_probabilities(stated: Array, happened: Array, days: Ints) -> tuple[float, float]:

@@ -11,7 +11,7 @@ looking small where all futures are used: none broken in 200 bounds the probabil
 place of 1.5 %.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,13 +74,17 @@ class Tally:
         return int((self.mine & ~self.theirs).sum())
 
 
-def unclear(tallies: Sequence[Tally], better: Bools, passed: bool, alpha: float) -> str:
+def unclear(
+    tallies: Sequence[Tally], better: Bools, passed: bool, alpha: float,
+    corrected: Callable[[float], float] = float,
+) -> str:  # fmt: skip
     """What still keeps the decision open, in words; empty when nothing does.
 
     Failed: clear as soon as a hard constraint broke where doing nothing keeps it, since further
     futures cannot mend that; or a soft one surely breaks more often than allowed and than inaction.
     Passed: clear when every constraint surely breaks by the plan's own doing no more often than
     allowed, and it is sure whether the plan is better than doing nothing more often than not.
+    `corrected` is what calibration makes of a bound.
     """
     n = len(better)
     if not passed:
@@ -88,7 +92,8 @@ def unclear(tallies: Sequence[Tally], better: Bools, passed: bool, alpha: float)
             return ""
         return "" if any(_surely_worse(t, alpha) for t in tallies) else "whether it fails"
     for tally in tallies:
-        if upper_bound(tally.own, n, alpha) > tally.allowed:
+        bound = upper_bound(tally.own, n, alpha)
+        if max(bound, corrected(bound)) > tally.allowed:
             return tally.label
     wins = int(better.sum())
     sure = lower_bound(wins, n, alpha / 2.0) > 0.5 or upper_bound(wins, n, alpha / 2.0) < 0.5

@@ -139,6 +139,7 @@ def _play_until_clear(trial: _Trial, futures: Futures) -> _Seen:
     plans = list(trial.plans.values())
     traces: list[dict[str, Array]] = [{} for _ in plans]
     begin = 0
+    correction = correction_of(trial.twin.parameters.report)
     looks = planned_looks(futures.count, ALPHA - FAULT_ALPHA)
     for look in looks:
         block = futures.part(begin, look.count)
@@ -149,7 +150,9 @@ def _play_until_clear(trial: _Trial, futures: Futures) -> _Seen:
         tables = [kpis_of(trial.site, trial.snapshot, used, t) for t in traces]
         found = _longest_proven(trial, traces)
         better = tables[trial.chosen][trial.asked] <= tables[0][trial.asked]
-        still = unclear(_tallies(trial, found), better, found.passed, look.alpha)
+        still = unclear(
+            _tallies(trial, found), better, found.passed, look.alpha, correction.probability
+        )
         if not still:
             break
     return _Seen(look.count, look.alpha, traces, tables, found, better, still)

@@ -12,6 +12,7 @@ from sandbox.calibration import (
     fit_probabilities,
     interval_score,
     logit,
+    needed_stretch,
     pit,
     reliability,
 )
@@ -116,6 +117,16 @@ def test_a_conformal_stretch_holds_what_it_promises_on_later_days() -> None:
         inside.append((np.abs(actual[40:] - mean[40:]) <= reach).mean())
     assert 0.89 <= np.mean(inside) <= 0.96
     assert np.median(widths) == pytest.approx(2.1, abs=0.25)
+
+
+def test_intervals_are_stretched_only_where_they_miss() -> None:
+    g = np.random.default_rng(2)
+    mean, day = np.zeros(40), np.arange(40)
+    actual = g.normal(size=40)
+    right, narrow = np.full(40, 1.645), np.full(40, 0.8)
+    assert needed_stretch(mean, -right, right, actual, day) == 1.0
+    found = needed_stretch(mean, -narrow, narrow, actual, day)
+    assert found == conformal_stretch(mean, -narrow, narrow, actual, day) > 1.5
 
 
 def test_coverage_width_and_score_follow_their_definitions() -> None:
