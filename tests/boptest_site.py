@@ -124,7 +124,7 @@ def document(url: str) -> dict[str, Any]:
             },
         },
         "autonomy": {
-            "lease_s": 1800, "futures": 60,
+            "lease_s": 1800, "futures": 200,
             "risk_rules": [
                 {"level": "low", "max_probability": 0.05, "roles": ["operator"], "min_persons": 1},
                 {"level": "medium", "max_probability": 0.2, "roles": ["operator"],
@@ -142,7 +142,7 @@ def write_pack(folder: Path, url: str, **plant: Any) -> Path:
     folder.mkdir(parents=True)
     plain = json.loads(json.dumps(found))  # no object twice, so no YAML aliases
     (folder / "site.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
-    sentence = "minimise energy cost, keep the rooms between 20 and 25 °C on working days"
+    sentence = "minimise energy cost, keep the rooms between 20 and 25 °C from 08:00 to 18:00"
     intents = {"intents": [{"name": "usual", "text": sentence}]}
     (folder / "intents.yaml").write_text(yaml.safe_dump(intents, allow_unicode=True))
     return folder
