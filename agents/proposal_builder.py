@@ -121,7 +121,9 @@ def compress(values: Sequence[float], step_s: int) -> tuple[tuple[float, ...], t
 
 
 def envelope(site: Site, reading: Reading, point: str) -> tuple[float, float]:
-    """Range in which a point may be commanded: the signal's own, cut to the intent's bands."""
+    """Range in which a point may be commanded: the signal's own, cut to the intent's bands that
+    always hold. A band of some hours binds the schedule, not the hours outside it.
+    """
     spec = site.signal(point)
     low, high = spec.minimum, spec.maximum
     for limit in site.limits:
@@ -130,7 +132,9 @@ def envelope(site: Site, reading: Reading, point: str) -> tuple[float, float]:
             high = high if limit.maximum is None else min(high, limit.maximum)
     measured = f"{spec.asset}.temp_degc"
     for constraint in reading.intent.constraints if reading.intent else ():
-        if constraint.kind == "band" and measured in constraint.signals and spec.unit == "degC":
+        if constraint.kind != "band" or measured not in constraint.signals or spec.unit != "degC":
+            continue
+        if constraint.window.always:
             low = low if constraint.minimum is None else max(low, constraint.minimum - 1.0)
             high = high if constraint.maximum is None else min(high, constraint.maximum)
     return low, high

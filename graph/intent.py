@@ -18,6 +18,11 @@ class Window(Record):
     daily_to: str | None = Field(None, description="HH:MM local")
     days: tuple[str, ...] = Field((), description="mon..sun; empty means every day")
 
+    @property
+    def always(self) -> bool:
+        """Whether it covers every hour of every day of its span."""
+        return self.daily_from is None and self.daily_to is None and not self.days
+
 
 class Objective(Record):
     """One thing to make small (or, for comfort, large)."""

@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 # Ventilation makes the zones' loss depend on the hour; matrices take its mean, forcing the rest
 # at this air temperature.
 NOMINAL_AIR_DEGC = 22.0
+WARM_AIR_DEGC = 25.5  # where rooms are kept when it is warmer outside than that
 
 
 class PlanningFace:
@@ -92,7 +93,9 @@ class PlanningFace:
         hours = hours_from(as_of, steps, step)
         series = {s: np.asarray(v, dtype=float)[:steps] for s, v in w.items()}
         columns = self._coil_columns(hours, series)
-        nominal = np.full(len(self.state_names), NOMINAL_AIR_DEGC)
+        warm = float(np.mean(series[self.layout.outdoor_signal])) > NOMINAL_AIR_DEGC
+        air = WARM_AIR_DEGC if warm else NOMINAL_AIR_DEGC
+        nominal = np.full(len(self.state_names), air)
         table = stack(self.coil_model.input_names, columns, 1)
         rates = self._rates(nominal, table)
         jacobian = self._continuous()
