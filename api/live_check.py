@@ -10,6 +10,7 @@ from graph.errors import UnavailableError
 from graph.plant import PlantReader, Readings
 from graph.record import iso
 from graph.signals import Quality, Role, SignalSpec
+from graph.simulators import BoptestSimulator
 from graph.site import Site
 from graph.sitepack import SitePack
 
@@ -31,6 +32,10 @@ def check_live(site: Site, clock: Clock | None = None) -> list[dict[str, Any]]:
     5. The plant's watchdog and its local/remote switch say yes. 6. What was not checked is said.
     Never raises for what the plant does.
     """
+    if isinstance(site.plant.simulator, BoptestSimulator):
+        from scenarios.boptest.live import check_boptest
+
+        return check_boptest(site, site.plant.simulator)
     if site.plant.adapter != "opcua" or not site.plant.endpoint:
         detail = f"adapter {site.plant.adapter}, endpoint {site.plant.endpoint!r}: nothing to read"
         return [_line("plant", False, detail)]

@@ -209,6 +209,31 @@ def test_a_wrong_map_is_named_before_anything_runs(url: str, change: Any, words:
         BoptestStepper(site, site.plant.simulator, START)
 
 
+def test_a_live_check_compares_units_and_ranges_and_runs_nothing(url: str) -> None:
+    from api.live_check import check_live
+
+    site = site_at(url)
+    lines = {line["check"]: line for line in check_live(site)}
+    assert set(lines) == {"plant", *(s.id for s in site.signals)}
+    assert all(line["ok"] for line in lines.values()), lines
+    found = document(url)
+    points = found["plant"]["simulator"]["points"]
+    points["outdoor.temp_degc"]["offset"] = -273.0
+    points["unit.power_kw"] = {"name": "reaPUni_y"}
+    for signal in found["signals"]:
+        if signal["id"] == HEATING:
+            signal["maximum"] = 40
+    wrong = {line["check"]: line["detail"] for line in check_live(Site.model_validate(found))
+             if not line["ok"]}  # fmt: skip
+    assert set(wrong) == {"outdoor.temp_degc", "unit.power_kw", HEATING}
+    assert "expected scale 1 and offset -273.15" in wrong["outdoor.temp_degc"]
+    assert "expected scale 0.001" in wrong["unit.power_kw"]
+    assert "the server clips to 5 to 35 degC" in wrong[HEATING]
+    (silent,) = check_live(site_at("http://127.0.0.1:9"))
+    assert not silent["ok"]
+    assert "running" in silent["detail"]
+
+
 def test_a_start_before_the_year_and_a_server_that_is_not_there_are_named(url: str) -> None:
     with pytest.raises(InputError, match="2026 begins at 2026-01-01T08:00:00Z"):
         stepper_at(url, START - timedelta(days=30))
