@@ -10,6 +10,7 @@
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
@@ -87,7 +88,26 @@ def fit_building(
         InputError: too little telemetry, or a column is missing or empty. A fit that is merely bad
             is returned with `fit_for_control` False and its reasons.
     """
-    options = options or BuildingFitOptions()
+    with single_threaded():
+        return _fit(site, frame, options or BuildingFitOptions())
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """BLAS on one thread: the fit's matrices are so small that threads only wait for each other.
+
+    (Twelve seconds of processor time become a hundred on a busy machine.)
+    """
+    import scipy.linalg  # brings a BLAS of its own, which must be there to be limited
+    from threadpoolctl import threadpool_limits
+
+    assert scipy.linalg
+    with threadpool_limits(limits=1):
+        yield
+
+
+def _fit(site: Site, frame: Frame, options: BuildingFitOptions) -> TwinParameters:
+    """See `fit_building`."""
     layout = building_layout(site)
     used = frame if options.weeks is None else last_weeks(layout, frame, options.weeks)
     rows = prepare_rows(layout, used)
