@@ -15,7 +15,7 @@ from graph.signals import SignalSpec
 from graph.site import Site
 
 # Within one asset: quantity -> the quantities that move it.
-_WITHIN = {
+_WITHIN: dict[str, dict[str, tuple[str, ...]]] = {
     "battery": {"power_kw": ("power_set_kw",), "soc_pct": ("power_kw",)},
     "heat_pump": {"power_kw": ("power_set_kw",), "heat_kw": ("power_kw",)},
     "zone": {
