@@ -69,9 +69,7 @@ def candidates(
 
 def _no_planner(snapshot: Snapshot, source: str) -> Plan:
     """What the dispatch planner says of a site whose equations are its own."""
-    note = (
-        "the dispatch planner knows energy hubs and buildings; take a plan from elsewhere"
-    )
+    note = "the dispatch planner knows energy hubs and buildings; take a plan from elsewhere"
     return Plan(
         source=source, status=SolveStatus.NOT_SOLVED, start=snapshot.as_of,
         step_s=snapshot.step_s, notes=(note,),
