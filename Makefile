@@ -29,10 +29,15 @@ test: setup
 
 check: lint types imports test
 
-# The long campaigns: twenty times the examples of every property, then the fortnight's benchmark.
+# The long campaigns: twenty times the examples of every property, the fortnight's benchmark, the
+# calibration, and four weeks of closed loop on a building in EnergyPlus.
 soak: setup
 	PILOTHOUSE_SOAK=20 $(PY) -m pytest --timeout=7200
 	.venv/bin/pilothouse bench decision
+	.venv/bin/pilothouse bench rollouts --check
+	.venv/bin/pilothouse bench calibration --check
+	.venv/bin/pilothouse run --site scenarios/office_small --against drawing-board \
+		--from 2026-01-12 --to 2026-01-26 --from 2026-07-13 --to 2026-07-27
 
 demo: setup
 	.venv/bin/pilothouse demo --out out
