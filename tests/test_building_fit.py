@@ -111,6 +111,14 @@ def test_the_record_survives_its_own_file_and_drives_a_twin(fitted: TwinParamete
     assert len(json.dumps(fitted.report["model_errors"])) < 100_000
 
 
+def test_every_key_of_the_report_is_described(fitted: TwinParameters) -> None:
+    page = Path("docs/reference/fit-report.md").read_text()
+    rows = (fitted.report, fitted.report["skill"][0], fitted.report["setpoint_steps"],
+            fitted.report["excitation"], fitted.report["structure"])  # fmt: skip
+    missing = [k for row in rows for k in row if f"`{k}`" not in page]
+    assert not missing
+
+
 def test_the_same_rows_give_the_same_bytes(frame: Frame, fitted: TwinParameters) -> None:
     assert canonical_bytes(fit_building(SITE, frame, OPTIONS)) == canonical_bytes(fitted)
 
