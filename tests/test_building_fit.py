@@ -105,7 +105,8 @@ def test_the_record_survives_its_own_file_and_drives_a_twin(fitted: TwinParamete
     assert errors is not None
     assert set(errors.paths) == {
         f"{a}.{q}" for z in ZONES
-        for a, q in ((f"zone_{z}", "unexplained_kw"), (f"unit_{z}", "power_error_kw"))
+        for a, q in ((f"zone_{z}", "unexplained_kw"), (f"unit_{z}", "power_error_kw"),
+                     (f"zone_{z}", "temp_error_k"))
     }  # fmt: skip
     assert len(set(errors.days)) == len(errors.days) >= 10
     assert len(json.dumps(fitted.report["model_errors"])) < 100_000

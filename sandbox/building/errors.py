@@ -3,9 +3,12 @@
 Zone heat is metered, so what a zone's balance lacks follows directly: the heat that, added to the
 model from measured air and filtered hidden nodes, gives the air temperature that was measured. The
 power error is metered power less what the model needs for the metered heat. Both are beyond what
-recurs with the hour (`Structure.gains_kw`, `power_kw`). See `sandbox.model_errors` for their use.
+recurs with the hour (`Structure.gains_kw`, `power_kw`). What both leave of a temperature half an
+hour on, with the model's own thermostats (units that cycle, sensors), is an error of the
+temperature itself. See `sandbox.model_errors` for their use.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +17,17 @@ from numpy.typing import NDArray
 from graph.errors import InputError
 from graph.snapshot import History
 from graph.telemetry import Frame
-from sandbox.building.predict import input_table, recurring_gain_rows, states_of, zone_values
+from sandbox.building.predict import (
+    input_table,
+    predict,
+    recurring_gain_rows,
+    states_of,
+    zone_values,
+)
 from sandbox.building.rows import Rows, prepare_rows
 from sandbox.building.twin import BuildingTwin
 from sandbox.building.zone_linear import ZoneLinear
-from sandbox.model_errors import HEAT, POWER, ModelErrors, by_day
+from sandbox.model_errors import HEAT, POWER, TEMPERATURE, ModelErrors, by_day
 
 Array = NDArray[np.float64]
 RECENT_H = 30  # hours of errors that are told of the present: the last day and some
@@ -59,7 +68,39 @@ def model_errors(twin: BuildingTwin, rows: Rows, first: int, last: int) -> Model
         part = values.copy()
         part[:first], part[last:] = np.nan, np.nan
         hourly[name], begin = rows.hourly(part)
+    hourly |= temperature_errors(twin, rows, hourly)
     return by_day(hourly, begin.astimezone(rows.layout.site.zone_info))
+
+
+def temperature_errors(
+    twin: BuildingTwin, rows: Rows, hourly: Mapping[str, Array]
+) -> dict[str, Array]:
+    """What each hour's unexplained heat leaves of the temperatures in its middle, (hours,)."""
+    per_hour = rows.steps(1.0)
+    count = len(next(iter(hourly.values())))
+    _, begin = rows.hourly(np.zeros(len(rows)))
+    skip = rows.hours.begins.index(begin)
+    before = skip - 1 + per_hour * np.arange(count)
+    extra = {}
+    for zone in twin.structure.order:
+        each = np.repeat(hourly[f"{zone}{HEAT}"], per_hour)
+        extra[f"{zone}.gain_kw"] = np.zeros(len(rows))
+        extra[f"{zone}.gain_kw"][skip : skip + len(each)] = np.nan_to_num(each)
+    states = states_of(twin, rows)
+    known = (before >= 0) & np.isfinite(states[before]).all(axis=1)
+    table = input_table(twin, rows, extra=extra)
+    found = predict(twin, rows, before[known], per_hour, states=states, table=table)
+    middle = per_hour // 2
+    errors = {}
+    for zone in twin.structure.order:
+        left = np.full(count, np.nan)
+        actual = rows.temps[zone][before[known] + middle]
+        left[known] = actual - found.temps[zone][:, middle - 1]
+        # An hour whose heat is unknown has no error of its own either.
+        errors[f"{zone}{TEMPERATURE}"] = np.where(
+            np.isfinite(hourly[f"{zone}{HEAT}"]), left, np.nan
+        )
+    return errors
 
 
 def centred(errors: ModelErrors) -> ModelErrors:

@@ -20,7 +20,7 @@ from sandbox.building.skill import (
 from sandbox.building.steps import responses, summary
 from sandbox.building.twin import BuildingTwin
 from sandbox.building.zone_fit import ZoneFit
-from sandbox.model_errors import ModelErrors, draw, to_report
+from sandbox.model_errors import TEMPERATURE, ModelErrors, draw, to_report
 
 Array = NDArray[np.float64]
 COVERAGE_STRIDE_H = 6.0
@@ -142,9 +142,12 @@ def coverage(
     for k in range(COVERAGE_DRAWS):
         acting = windows.copy()
         for name, values in paths.items():
-            acting[:, :, inputs.index(input_of(name))] += values[k]
+            if not name.endswith(TEMPERATURE):
+                acting[:, :, inputs.index(input_of(name))] += values[k]
         found, _ = twin.run_table(states[starts], acting, twin.parameters.sample(generator))
-        drawn.append(found[:, :, air])
+        after = [paths.get(f"{z}{TEMPERATURE}") for z in twin.structure.order]
+        left = [np.zeros(found.shape[:2]) if a is None else a[k] for a in after]
+        drawn.append(found[:, :, air] + np.stack(left, axis=2))
     low, high = np.quantile(np.array(drawn), (0.05, 0.95), axis=0)
     shares = {}
     for i, zone in enumerate(twin.structure.order):

@@ -26,7 +26,7 @@ from sandbox.building.predict import (
 )
 from sandbox.building.rows import DAY_H, Ints, Rows
 from sandbox.building.twin import BuildingTwin
-from sandbox.model_errors import HEAT, HOURS, ModelErrors, expected
+from sandbox.model_errors import HEAT, HOURS, TEMPERATURE, ModelErrors, expected
 
 Array = NDArray[np.float64]
 HORIZONS_H = (1.0, 6.0, 24.0)
@@ -86,7 +86,8 @@ def with_expected_errors(
     found = windows.copy()
     for w, (now, recent) in enumerate(now_and_recent(twin, rows, starts)):
         for name, values in expected(errors, now, rows.step_s, length, recent).items():
-            found[w, :, inputs.index(input_of(name))] += values
+            if not name.endswith(TEMPERATURE):
+                found[w, :, inputs.index(input_of(name))] += values
     return found
 
 
