@@ -137,14 +137,14 @@ def gather(folder: Path, blocks: Sequence[Block], futures: int, say: Say) -> lis
     site = load_site(folder).site
     found: list[Case] = []
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
-        say(f"running the plant over {sum(b.days for b in blocks)} days")
-        frames = list(pool.map(recorded_block, repeat(folder), blocks))
+        say(f"running the plant over {sum(b.days for b in blocks)} days, and fitting")
+        known = list(pool.map(recorded_block, repeat(folder), blocks))
         tasks = []
-        for block, frame in zip(blocks, frames, strict=True):
+        for block, (frame, twin) in zip(blocks, known, strict=True):
             moments = origins_of(site, block)
             for k in range(0, len(moments), CHUNK):
                 part = moments[k : k + CHUNK]
-                tasks.append(pool.submit(cases_of, folder, frame, block, part, futures))
+                tasks.append(pool.submit(cases_of, folder, frame, twin, block, part, futures))
         for k, task in enumerate(tasks):
             found += task.result()
             say(f"stated {len(found)} moments ({k + 1} of {len(tasks)} parts)")

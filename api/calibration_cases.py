@@ -1,7 +1,8 @@
 """Held-back days of a plant, what the sandbox states about each, and what then happened.
 
 1. The plant runs on from where its telemetry ends, under its own law and seeded variations of the
-   rooms' setpoints; no twin has seen these days.
+   rooms' setpoints, and again half a year later. The twin is the pack's own, or is fitted on the
+   telemetry before the stretch; it has seen none of these days.
 2. Twice a day a snapshot is built from what was known by then: telemetry up to the moment and our
    own forecasts. Nothing of the day itself is used but the setpoints that were applied.
 3. Futures are sampled as for a decision. Stated: the share in which a room's temperature goes
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from agents.snapshot_builder import SiteContext, build_snapshot
 from agents.telemetry_feed import KEEP_S, TelemetryFeed
 from api.assemble import load_context
+from api.learned_twin import choose_twin, identify
 from api.offline import RecordedPlant
 from graph.kpis import energy_cost, imported_kwh
 from graph.site import Site
@@ -29,6 +31,7 @@ from graph.snapshot import Snapshot
 from graph.telemetry import Frame
 from sandbox.futures import sample_futures
 from sandbox.outcomes import kpis_of
+from sandbox.parameters import TwinParameters
 from sandbox.scenario import roll_out
 from scenarios.excitation import excitation
 from scenarios.recording import joined, record
@@ -97,14 +100,17 @@ def blocks_of(pack: SitePack, calibration_days: int, test_days: int) -> list[Blo
     ]
 
 
-def recorded_block(folder: Path, block: Block) -> Frame:
-    """Telemetry of a block and what came before it."""
+def recorded_block(folder: Path, block: Block) -> tuple[Frame, TwinParameters]:
+    """Telemetry of a block and what came before it, and the twin that was known as it began."""
     pack = load_site(folder)
     fresh = record(pack, block.start, block.days, block.seed)
-    if block.start == block.first:
-        past = pack.telemetry()
-        return joined(past.window(block.start - timedelta(days=LEAD_IN_DAYS), block.start), fresh)
-    return fresh
+    if block.start < block.first:
+        before = fresh.window(block.start, block.first)
+        return fresh, identify(pack, before)
+    past = pack.telemetry()
+    begin = max(past.start - timedelta(seconds=past.step_s),
+                block.start - timedelta(days=LEAD_IN_DAYS))  # fmt: skip
+    return joined(past.window(begin, block.start), fresh), choose_twin(pack, "auto", block.first)
 
 
 def events(site: Site) -> list[tuple[str, float, int, bool]]:
@@ -115,10 +121,11 @@ def events(site: Site) -> list[tuple[str, float, int, bool]]:
 
 
 def cases_of(
-    folder: Path, frame: Frame, block: Block, origins: Sequence[datetime], futures: int
-) -> list[Case]:
+    folder: Path, frame: Frame, twin: TwinParameters, block: Block, origins: Sequence[datetime],
+    futures: int,
+) -> list[Case]:  # fmt: skip
     """Cases at `origins`; those whose actual day or history is not complete are left out."""
-    pack, context = load_context(folder)
+    pack, context = load_context(folder, twin)
     # Carbon is not judged here, and its profile may end before these days do.
     context = SiteContext(context.site, context.site_digest, context.twin, None)
     steps = round(block.days * DAY_S / pack.site.step_s)
