@@ -86,8 +86,8 @@ def text_of(manifest: SurrogateManifest) -> str:
     speed = manifest.speed
     lines += [
         f"speed, {speed.futures} futures of {speed.steps} steps, roll-outs a second:",
-        f"  the network     {speed.surrogate_per_s:10.0f}  ({speed.surrogate_runs})",
-        f"  what it replaces{speed.replaced_per_s:10.0f}  ({speed.replaced_runs})",
+        f"  the network     {speed.surrogate_per_s:10.4g}  ({speed.surrogate_runs})",
+        f"  what it replaces{speed.replaced_per_s:10.4g}  ({speed.replaced_runs})",
         f"  {speed.factor:.2f} times as fast, on {speed.machine}",
         f"outside its range: {manifest.share_outside:.0%} of {manifest.measured_futures} futures "
         "that nothing was learned from; the replaced model runs those",

@@ -191,9 +191,12 @@ def test_it_is_worth_it_only_when_it_is_both_good_and_faster() -> None:
     slow = fast.model_copy(update={"surrogate_per_s": fast.replaced_per_s / 2})
     bad = HorizonError(signal=AIR, unit="degC", horizon_h=1, rmse=1, upper=1.2, limit=0.5)
     assert manifest.model_copy(update={"speed": fast}).worth_it
-    late = manifest.model_copy(update={"speed": slow})
+    late = manifest.model_copy(update={"speed": slow, "share_outside": 0.0})
     assert not late.worth_it
     assert "itself is 2.0 times faster" in late.reasons[0]
+    astray = manifest.model_copy(update={"speed": fast, "share_outside": 0.9})
+    assert astray.factor == pytest.approx(1 / (1 / 3 + 0.9))
+    assert not astray.worth_it
     wrong = manifest.model_copy(update={"speed": fast, "errors": (bad,)})
     assert not wrong.worth_it
     assert "the worst zone_core.temp_degc at 1 h" in wrong.reasons[0]

@@ -38,7 +38,7 @@ def surrogate(
         "worth_it": made.manifest.worth_it, "within_limits": made.manifest.within_limits,
         "reasons": list(made.manifest.reasons),
         "share_outside": made.manifest.share_outside,
-        "speed": {**made.manifest.speed.model_dump(), "factor": made.manifest.speed.factor},
+        "speed": {**made.manifest.speed.model_dump(), "factor": made.manifest.factor},
         "errors": [{**r.model_dump(), "ok": r.ok} for r in made.manifest.errors],
     }  # fmt: skip
     from api.surrogates import text_of

@@ -68,6 +68,7 @@ def surrogate_of_twin(
         InputError: a twin that no network replaces, or too little telemetry.
         UnavailableError: without the extra `train`.
     """
+    model_twin(twin)
     require_torch()
     lesson = twin_lesson(twin, frame, seed, effort, say)
     return make_surrogate(lesson, kind, seed, effort=effort, say=say)

