@@ -26,6 +26,7 @@ from planner.dispatch_problem import DispatchProblem
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+GUARD_AHEAD_S = 1800.0  # what a unit needs to move a room by two kelvin
 ACTS_KW = 0.05  # a room that gets less than this floats
 LEAD_LIMIT_K = 1.5  # a setpoint is at most so far beyond the planned temperature
 LEAD_ITERATIONS = 30  # Newton's method: quadratic, and linear in the limit of no spare capacity
@@ -117,7 +118,18 @@ def _guards(problem: DispatchProblem, zone: str) -> tuple[Array, Array]:
             low[bound.mask] = np.maximum(low[bound.mask], bound.value[bound.mask])
         else:
             high[bound.mask] = np.minimum(high[bound.mask], bound.value[bound.mask])
-    return low, high
+    return _ahead(problem, low, 1.0), _ahead(problem, high, -1.0)
+
+
+def _ahead(problem: DispatchProblem, edge: Array, sense: float) -> Array:
+    """The edge as it will be within `GUARD_AHEAD_S`: a thermostat that begins to guard only when
+    the band begins to count has the room there too late.
+    """
+    steps = int(GUARD_AHEAD_S // problem.data.site.step_s)
+    found = edge.copy()
+    for k in range(1, min(steps, len(edge) - 1) + 1):
+        found[:-k] = sense * np.maximum(sense * found[:-k], sense * edge[k:])
+    return found
 
 
 def _kept_off(data: DispatchInputs, intent: Intent, point: str) -> Bools:
