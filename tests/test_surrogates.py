@@ -311,8 +311,6 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(kind) -> Non
     assert first.manifest.data_digest == again.manifest.data_digest
     assert first.manifest.network_digest != other.manifest.network_digest
     assert first.manifest.kind == kind
-    # Barely trained: it must say so.
-    assert not first.manifest.worth_it or first.manifest.within_limits
 
 
 @pytest.mark.parametrize("kind", ["residual", "neural-ode"])
