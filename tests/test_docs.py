@@ -87,7 +87,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copilot = Copilot(plant, authority, InProcessDispatcher(), None)
     decision, snapshot = copilot.decide(
         "minimise energy cost until tomorrow 06:00, keep the rooms between 20 and 24 °C", "test",
-        futures=60,  # fewer cannot prove the low risk that one operator may approve
+        futures=200,  # fewer cannot prove the low risk that one operator may approve
     )  # fmt: skip
     assert decision.proposal is not None, decision.reasons
     assert snapshot is not None

@@ -24,7 +24,7 @@ STEPS = ["intent", "snapshot", "agents", "shadow", "canary", "explanation", "pol
 LIFE = ["drafted", "shadowed", "canaried", "compliant", "pending"]
 BATTERY = "battery.power_set_kw"
 NORTH = "zone_north.setpoint_degc"
-AUTO_FUTURES = 60  # with none of sixty in violation the risk is low, as AUTO demands
+AUTO_FUTURES = 200  # with none of these in violation the risk is low, as AUTO demands
 
 
 def events_of(text):
