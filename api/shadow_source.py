@@ -7,13 +7,11 @@ from typing import Protocol
 
 from agents.telemetry_feed import TelemetryFeed
 from api.assemble import recorded_before
-from api.local_gate import DirectReader
 from graph.errors import InputError
 from graph.plant import PlantReader
 from graph.record import iso
 from graph.sitepack import SitePack
 from graph.telemetry import Frame
-from scenarios.plants import build_plant
 from scenarios.recorded_plant import RecordedPlant
 
 
@@ -74,6 +72,10 @@ class PlantSource:
 
     def __init__(self, pack: SitePack, start: datetime, seed: int) -> None:
         """Raises InputError or UnavailableError when the plant cannot be stood up."""
+        # Only a run beside a plant loads what could command one; one over recordings does not.
+        from api.local_gate import DirectReader
+        from scenarios.plants import build_plant
+
         self._plant = build_plant(pack, start, seed)
         self._reader = DirectReader(self._plant)
         self._feed = TelemetryFeed(pack.site, recorded_before(pack, start))
