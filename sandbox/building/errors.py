@@ -5,7 +5,8 @@ model from measured air and filtered hidden nodes, gives the air temperature tha
 power error is metered power less what the model needs for the metered heat. Both are beyond what
 recurs with the hour (`Structure.gains_kw`, `power_kw`). What both leave of a temperature half an
 hour on, with the model's own thermostats (units that cycle, sensors), is an error of the
-temperature itself. See `sandbox.model_errors` for their use.
+temperature itself. Hours after a setpoint was moved otherwise than by the law count as without one:
+the error belongs to the move and would act at hours without any. See `sandbox.model_errors`.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from graph.errors import InputError
 from graph.snapshot import History
 from graph.telemetry import Frame
+from sandbox.building.inputs import setpoints_in_force
 from sandbox.building.predict import (
     input_table,
     predict,
@@ -33,6 +35,8 @@ Array = NDArray[np.float64]
 RECENT_H = 30  # hours of errors that are told of the present: the last day and some
 RECENT_WARM_UP_H = 12.0  # a history is short: its errors begin while hidden nodes still settle
 LEAST_RECENT_H = 6
+SETTLING_H = 2.0  # after a setpoint was moved
+LEAST_MOVE_K = 0.05
 
 
 def row_errors(twin: BuildingTwin, rows: Rows) -> dict[str, Array]:
@@ -96,11 +100,26 @@ def temperature_errors(
         left = np.full(count, np.nan)
         actual = rows.temps[zone][before[known] + middle]
         left[known] = actual - found.temps[zone][:, middle - 1]
+        moved = recently_moved(rows, zone)[np.clip(before + middle, 0, len(rows) - 1)]
+        left = np.where(moved & np.isfinite(left), 0.0, left)
         # An hour whose heat is unknown has no error of its own either.
         errors[f"{zone}{TEMPERATURE}"] = np.where(
             np.isfinite(hourly[f"{zone}{HEAT}"]), left, np.nan
         )
     return errors
+
+
+def recently_moved(rows: Rows, zone: str) -> NDArray[np.bool_]:
+    """Rows (R,) up to `SETTLING_H` after a setpoint of the zone left or joined the law's."""
+    law = setpoints_in_force(rows.layout, rows.hours, {}, 1)
+    moved = np.zeros(len(rows), dtype=bool)
+    for point, values in (("heating", rows.low[zone]), ("cooling", rows.high[zone])):
+        offset = values - law[f"{zone}.{point}_setpoint_degc"]
+        moved[1:] |= np.abs(np.diff(offset)) > LEAST_MOVE_K
+    reach = rows.steps(SETTLING_H)
+    total = np.concatenate([[0], np.cumsum(moved)])
+    stop = np.arange(len(rows)) + 1
+    return np.asarray(total[stop] > total[np.maximum(stop - reach, 0)])
 
 
 def centred(errors: ModelErrors) -> ModelErrors:
