@@ -241,9 +241,10 @@ def present(
 
 def _hours(start: datetime, step_s: float, steps: int) -> tuple[Array, Ints]:
     """Lead of each step's middle in hours, and the hour after `start`'s own that it lies in."""
-    lead_h = (np.arange(steps) + 0.5) * step_s / 3600.0
+    lead_h: Array = (np.arange(steps, dtype=np.float64) + 0.5) * step_s / 3600.0
     into = (start.minute * 60 + start.second) / 3600.0
-    return lead_h, np.floor(lead_h + into).astype(np.int64)
+    hours: Ints = np.floor(lead_h + into).astype(np.int64)
+    return lead_h, hours
 
 
 def _by_lead(weights: Array, lead_h: Array) -> Array:
