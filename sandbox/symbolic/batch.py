@@ -35,9 +35,7 @@ WORK_WORTH_A_THREAD = 4000
 class Simulates(Protocol):
     """What rolls out a model with one step: a `BatchSimulator`, or what stands in for one."""
 
-    def run(
-        self, x0: ArrayLike, u: ArrayLike, p: ArrayLike | None = None
-    ) -> tuple[Array, Array]:
+    def run(self, x0: ArrayLike, u: ArrayLike, p: ArrayLike | None = None) -> tuple[Array, Array]:
         """See `BatchSimulator.run`."""
         ...
 
