@@ -18,6 +18,7 @@ from sandbox.building.unit_fit import (
     coil_heat,
     fit_capacity,
     fit_fresh_air,
+    fit_most,
     fit_power,
 )
 from sandbox.building.zone_fit import FitWindows, ZoneFit, fit_zone, shrunk_means
@@ -104,23 +105,35 @@ def known_values(
     return replace(structure, gains_kw=gains), known
 
 
-def fit_units(rows: Rows, known: Values, part: slice) -> dict[str, float]:
-    """Fresh air, capacities and power of every unit into `known`; residual spreads by part."""
-    spread = {}
+def fit_units(
+    rows: Rows, structure: Structure, known: Values, part: slice
+) -> tuple[Structure, dict[str, float]]:
+    """Air, capacities and power of every unit into `known`; the structure with what kind of air
+    zones get, and residual spreads by part.
+    """
+    spread, supplied = {}, []
+    everything = textbook(rows.layout, replace(structure, supplied=tuple(structure.order)))
     if not rows.inferred:
-        for zone in rows.layout.zones:
-            air = fit_fresh_air(rows, zone.id, known.values, part)
+        # A unit of one zone cools what that zone asks for; only one of several must compromise.
+        several = {z for zones in rows.layout.zones_of.values() if len(zones) > 1 for z in zones}
+        for zone in structure.order:
+            air = fit_fresh_air(rows, zone, everything | known.values, part, zone in several)
             known.take(air)
-            spread[f"{zone.id}.fresh_air_kw"] = air.rmse
+            spread[f"{zone}.fresh_air_kw"] = air.rmse
+            if air.names[0].endswith("ua_supply_kw_k"):
+                supplied.append(zone)
     for unit, zones in rows.layout.zones_of.items():
         coil = {z: coil_heat(rows, z, known.values) for z in zones}
+        for z in zones:
+            if z in supplied:
+                known.take(fit_most(rows, z, coil[z], everything | known.values, part))
         for mode in ("heating", "cooling"):
             known.take(fit_capacity(rows, unit, mode, known.values, coil, part))
         if not rows.inferred:
             power = fit_power(rows, unit, known.values, coil, part)
             known.take(power)
             spread[f"{unit}.power_kw"] = power.rmse
-    return spread
+    return replace(structure, supplied=tuple(supplied)), spread
 
 
 def recurring_power(

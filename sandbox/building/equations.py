@@ -10,7 +10,9 @@ Per zone, temperatures in degC, heat in kW, capacities in kWh/K, time in hours:
 q is the heat that a zone's unit delivers, as its meter shows it: the coil's, plus what the outdoor
 air that the fan brings along and the fan itself do while ventilation is on (v = 1):
 
-    q = coil + v (fan_heat + UA_vent (To - Ta))
+    q = coil + v (fan_heat + UA_vent (To - Ta)),   or   q = coil + v UA_supply (T_supply - Ta)
+
+where an air handler keeps a least flow of air that it cools centrally (`Structure.supplied`).
 
 The thermostat asks for the coil heat that moves the air to its setpoint with time constant tau and
 holds it there; between the setpoints it asks for nothing. The unit gives what it can: its capacity
@@ -25,7 +27,7 @@ from typing import Literal
 
 from sandbox.building.layout import BuildingLayout
 from sandbox.building.structure import FACADES, Structure
-from sandbox.symbolic.casadi_sx import Expr, maximum, minimum, where
+from sandbox.symbolic.casadi_sx import Expr, clip, maximum, minimum, where
 from sandbox.symbolic.model import Equations, Output, Parameter, SymbolicModel, Variable
 
 HEATING_RATED_DEGC = 8.3  # outdoor temperatures of the rating conditions (AHRI 210/240)
@@ -33,6 +35,7 @@ COOLING_RATED_DEGC = 35.0
 LEAST_COP = 0.5
 CRANKCASE_DEGC = 10.0  # compressors' oil is heated below it (usual cut-out of the heaters)
 SECONDS = 3600.0
+CALL_KW = 0.05  # what a zone asks for before its air handler starts at night
 LEAST_BAND_K = 1.0  # the plant's shell keeps the setpoints apart; so does the twin
 Drive = Literal["thermostat", "coil"]
 Names = Mapping[str, Expr]
@@ -98,8 +101,13 @@ def free_heat(
     return heat, behind
 
 
-def fresh_air(zone: str, x: Names, u: Names, p: Names) -> Expr:
-    """Heat that ventilation brings into the zone (kW): the fan's and the outdoor air's."""
+def fresh_air(structure: Structure, zone: str, x: Names, u: Names, p: Names) -> Expr:
+    """Heat that ventilation brings into the zone (kW): the fan's and the outdoor air's, or that of
+    the least flow of supplied air.
+    """
+    if zone in structure.supplied:
+        gap = p[f"{zone}.supply_degc"] - x[f"{zone}.air"]
+        return u["ventilating"] * p[f"{zone}.ua_supply_kw_k"] * gap
     exchange = p[f"{zone}.ua_vent_kw_k"] * (u["outdoor_degc"] - x[f"{zone}.air"])
     return u["ventilating"] * (p[f"{zone}.fan_heat_kw"] + exchange)
 
@@ -116,6 +124,24 @@ def _asked(zone: str, free: Expr, x: Names, u: Names, p: Names) -> Expr:
     heating = maximum(pace * (low - slack - seen) - free, 0.0)
     cooling = minimum(pace * (high + slack - seen) - free, 0.0)
     return heating + cooling
+
+
+def _night_flow(
+    structure: Structure, asked: Mapping[str, Expr], x: Names, u: Names, p: Names
+) -> dict[str, Expr]:
+    """Heat (kW) that supplied zones get without ventilation because one of their unit's asks.
+
+    An air handler that one zone calls blows into all; it runs for the share of time by which units
+    cycle.
+    """
+    supplied = [z for z in asked if z in structure.supplied]
+    wanted = sum(maximum(q, -q) for q in asked.values())
+    still = (1.0 - u["ventilating"]) * minimum(p["zones.night_duty"], 1.0)
+    called = where(wanted > CALL_KW, still, 0.0)
+    return {
+        z: called * p[f"{z}.ua_supply_kw_k"] * (p[f"{z}.supply_degc"] - x[f"{z}.air"])
+        for z in supplied
+    }
 
 
 def capacities(unit: str, u: Names, p: Names) -> tuple[Expr, Expr]:
@@ -149,10 +175,13 @@ def _share(asked: dict[str, Expr], most: tuple[Expr, Expr]) -> dict[str, Expr]:
     return {zone: got[zone] * scale[0] - lost[zone] * scale[1] for zone in asked}
 
 
-def unit_power(unit: str, coils: Mapping[str, Expr], u: Names, p: Names) -> Expr:
-    """Electric power of a unit (kW) whose zones get `coils` of heat."""
+def unit_power(unit: str, coils: Mapping[str, Expr], standing: Expr, u: Names, p: Names) -> Expr:
+    """Electric power of a unit (kW) whose zones get `coils` of heat beyond its least flow.
+
+    standing: cold of the least flow, which a coil that heats reheats.
+    """
     heat = sum(maximum(q, 0.0) for q in coils.values())
-    cold = sum(maximum(-q, 0.0) for q in coils.values())
+    cold = sum(maximum(-q, 0.0) for q in coils.values()) + standing
     cop_heating, cop_cooling = cops(unit, u["outdoor_degc"], p)
     works = heat / cop_heating + cold / cop_cooling
     on, fan = u["ventilating"], p[f"{unit}.fan_kw"]
@@ -183,12 +212,19 @@ def building_model(
             for z in served:
                 free[z], behind = free_heat(structure, z, x, u, p)
                 derivative |= {name: rate / SECONDS for name, rate in behind.items()}
-            air = {z: fresh_air(z, x, u, p) for z in served}
+            air = {z: fresh_air(structure, z, x, u, p) for z in served}
+            standing = sum(maximum(-air[z], 0.0) for z in served if z in structure.supplied)
             if drive == "coil":
                 coils = {z: u[f"{z}.coil_kw"] for z in served}
                 net = {z: coils[z] + air[z] for z in served}
             else:
                 asked = {z: _asked(z, free[z] + air[z], x, u, p) for z in served}
+                flow = _night_flow(structure, asked, x, u, p)
+                for z, q in flow.items():
+                    air[z] = air[z] + q
+                    standing = standing + maximum(-q, 0.0)
+                    asked[z] = _asked(z, free[z] + air[z], x, u, p)
+                    asked[z] = clip(asked[z], -p[f"{z}.most_cooling_kw"], p[f"{z}.most_heating_kw"])
                 own = _share(asked, capacities(unit, u, p))
                 net = {z: where(u[f"{z}.given"] > 0.5, u[f"{z}.heat_kw"], own[z] + air[z])
                        for z in served}  # fmt: skip
@@ -197,7 +233,7 @@ def building_model(
                 rate = (free[z] + net[z]) / p[f"{z}.c_air_kwh_k"]
                 derivative[f"{z}.air"] = rate / SECONDS
                 outputs |= {f"{z}.heat_kw": net[z], f"{z}.coil_kw": coils[z]}
-            outputs[f"{unit}.power_kw"] = unit_power(unit, coils, u, p)
+            outputs[f"{unit}.power_kw"] = unit_power(unit, coils, standing, u, p)
         return Equations(derivative, outputs)
 
     heat = [Output(f"{z}.{q}_kw", "kW", mean=True) for z in zones for q in ("heat", "coil")]

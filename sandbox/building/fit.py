@@ -121,9 +121,10 @@ def _fit(site: Site, frame: Frame, options: BuildingFitOptions) -> TwinParameter
         rows, choice.structure, windows, part, choice.fits, options.evaluations
     )
     structure, known = known_values(rows, choice.structure, fits, couplings)
-    spread = fit_units(rows, known, part)
-    structure = recurring_power(site, rows, structure, known, part)
+    structure, spread = fit_units(rows, structure, known, part)
+    # Which power recurs shows beside what the units do at night, which is the law's.
     law = fit_law(site, rows, structure, known, part)
+    structure = recurring_power(site, rows, structure, known, part)
     twin = BuildingTwin(site, as_parameters(layout, structure, known))
     errors = centred(join(_errors_not_seen(twin, rows, plan, options, fits)))
     report = assess(twin, rows, plan.first, plan.split, errors, fits, options.seed)

@@ -11,7 +11,7 @@ RESISTANCE_COP = 1.2
 # May be negative or zero; every other one is positive and treated as a logarithm.
 LINEAR = (
     "cop_heating_per_k", "cop_cooling_per_k", "heating_kw_per_k", "cooling_kw_per_k", "base_kw",
-    "crankcase_kw", "night_band_k",
+    "crankcase_kw", "night_band_k", "supply_degc",
 )  # fmt: skip
 UNITS = {"c": "kWh/K", "ua": "kW/K", "aperture": "m^2", "thermostat": "h", "night": "delta_degC"}
 
@@ -28,8 +28,11 @@ def zone_names(structure: Structure, zone: str) -> tuple[str, ...]:
     return tuple(f"{zone}.{n}" for n in names)
 
 
-def air_names(zone: str) -> tuple[str, ...]:
+def air_names(structure: Structure, zone: str) -> tuple[str, ...]:
     """What ventilation does to a zone."""
+    if zone in structure.supplied:
+        keys = ("ua_supply_kw_k", "supply_degc", "most_heating_kw", "most_cooling_kw")
+        return tuple(f"{zone}.{k}" for k in keys)
     return (f"{zone}.ua_vent_kw_k", f"{zone}.fan_heat_kw")
 
 
@@ -52,7 +55,7 @@ def parameter_names(layout: BuildingLayout, structure: Structure) -> tuple[str, 
     """All parameters of the whole building in order."""
     names: list[str] = []
     for zone in structure.order:
-        names += [*zone_names(structure, zone), *air_names(zone)]
+        names += [*zone_names(structure, zone), *air_names(structure, zone)]
     names += [pair_name(a, b) for a, b in structure.pairs]
     names += list(LAW_NAMES)
     for unit in layout.units:
@@ -88,10 +91,14 @@ def textbook(layout: BuildingLayout, structure: Structure) -> dict[str, float]:
         per_area = {"c_air_kwh_k": 0.010, "ua_out_kw_k": 0.0006, "ua_open_kw_k": 0.0001,
                     "c_mass_kwh_k": 0.060, "ua_mass_kw_k": 0.010, "ua_core_out_kw_k": 0.0004,
                     "c_deep_kwh_k": 0.060, "ua_deep_kw_k": 0.003, "ua_vent_kw_k": 0.00043 * 1.2,
+                    "ua_supply_kw_k": 0.0007,
                     **{f"aperture_{f}_m2": 0.01 for f in FACADES}}  # fmt: skip
         found |= {f"{z}.{k}": v * area for k, v in per_area.items()}
         found[f"{z}.gain_per_load"] = 0.8 * area / floor
-        found[f"{z}.sun_to_mass"] = 0.5
+        found |= {f"{z}.sun_to_mass": 0.5, f"{z}.supply_degc": 15.0}
+        unit = next(u for u in layout.units if u.id == zone.source)
+        found[f"{z}.most_heating_kw"] = layout.area_share[z] * unit.heating_kw
+        found[f"{z}.most_cooling_kw"] = layout.area_share[z] * unit.cooling_kw
         found[f"{z}.fan_heat_kw"] = max(layout.area_share[z] * fan[zone.source], 1e-3)
     for a, b in structure.pairs:
         area = min(z.floor_area_m2 for z in layout.zones if z.id in (a, b))

@@ -109,6 +109,8 @@ class PlanningFace:
         """Greatest coil heating and cooling (kW, both positive) of a zone at rating conditions."""
         unit = next(z.source for z in self.layout.zones if z.id == zone)
         value, share = self.parameters.value, self.layout.area_share[zone]
+        if zone in self.structure.supplied:
+            return value(f"{zone}.most_heating_kw"), value(f"{zone}.most_cooling_kw")
         return share * value(f"{unit}.heating_kw"), share * value(f"{unit}.cooling_kw")
 
     def unit_capacity(self, unit: str, outdoor_degc: Array, as_of: datetime) -> tuple[Array, Array]:
@@ -165,7 +167,8 @@ class PlanningFace:
     def unit_base_kw(
         self, unit: str, as_of: datetime, steps: int, outdoor_degc: Array | None = None
     ) -> Array:
-        """Electric power (N,) that a unit draws whatever its coils do: controls and fan.
+        """Electric power (N,) that a unit draws whatever its zones ask for: controls, fan, and the
+        cold of the least flows that it supplies.
 
         With the outdoor temperature (N,) its crankcase heater counts too.
         """
@@ -174,6 +177,18 @@ class PlanningFace:
         extra = recurring(self.layout, self.structure, hours, {})[f"{unit}.power_error_kw"]
         fan = value(f"{unit}.fan_kw") * ventilation(self.layout, hours)
         base = value(f"{unit}.base_kw") + fan + extra
+        supplied = [z for z in self.layout.zones_of[unit] if z in self.structure.supplied]
+        if supplied:
+            outdoor = np.full(
+                steps, eq.COOLING_RATED_DEGC if outdoor_degc is None else outdoor_degc
+            )
+            flows = [
+                value(f"{z}.ua_supply_kw_k")
+                * max(NOMINAL_AIR_DEGC - value(f"{z}.supply_degc"), 0.0)
+                for z in supplied
+            ]
+            on = ventilation(self.layout, hours)
+            base = base + on * sum(flows) / self.unit_cop(unit, outdoor)[1]
         if outdoor_degc is not None:
             base = base + value(f"{unit}.crankcase_kw") * (outdoor_degc < eq.CRANKCASE_DEGC)
         return np.asarray(base)

@@ -17,6 +17,9 @@ Profile = dict[str, tuple[float, ...]]
 class Structure:
     """By zone: number of heat nodes (1 to 3) and facades with windows; pairs that share heat.
 
+    `supplied`: zones that get a least flow of centrally cooled air while ventilation is on, and
+    not the outdoor air itself (air handlers with variable flow).
+
     `gains_kw`: by zone, and by kind of day, 24 hourly values of heat that recurs (people, what is
     not metered); `power_kw`: the same by unit for electric power that recurs. Empty means 0.
     """
@@ -24,6 +27,7 @@ class Structure:
     order: dict[str, int]
     facades: dict[str, tuple[str, ...]]
     pairs: tuple[tuple[str, str], ...] = ()
+    supplied: tuple[str, ...] = ()
     gains_kw: dict[str, Profile] = field(default_factory=dict)
     power_kw: dict[str, Profile] = field(default_factory=dict)
 
@@ -46,7 +50,8 @@ class Structure:
 
     def as_dict(self) -> dict[str, Any]:
         """For `TwinParameters.structure`."""
-        return {
+        supplied = {"supplied": list(self.supplied)} if self.supplied else {}
+        return supplied | {
             "order": dict(self.order),
             "facades": {z: list(f) for z, f in self.facades.items()},
             "pairs": [list(p) for p in self.pairs],
@@ -72,6 +77,7 @@ def structure_from(document: Mapping[str, Any], zones: tuple[str, ...]) -> Struc
             order={z: int(document["order"][z]) for z in zones},
             facades={z: tuple(document["facades"][z]) for z in zones},
             pairs=tuple((str(a), str(b)) for a, b in document.get("pairs", ())),
+            supplied=tuple(str(z) for z in document.get("supplied", ())),
             gains_kw=profiles("gains_kw"),
             power_kw=profiles("power_kw"),
         )
@@ -81,7 +87,7 @@ def structure_from(document: Mapping[str, Any], zones: tuple[str, ...]) -> Struc
             "fit the twin again with `pilothouse site fit`",
         ) from error
     known = set(zones)
-    foreign = sorted({*found.order, *document["order"]} - known)
+    foreign = sorted({*found.order, *document["order"], *found.supplied} - known)
     if foreign:
         raise InputError(
             f"twin parameters are not those of this site: {', '.join(foreign)}",

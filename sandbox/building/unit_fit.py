@@ -1,7 +1,8 @@
 """Air units from meters: fresh air, capacity, electric power; and how thermostats hold their zone.
 
 1. Fresh air. In ventilation hours between its setpoints a zone gets what the fan and the outdoor
-   air bring: metered heat = fan_heat + UA_vent (To - Ta). A robust line, with a weak prior.
+   air bring: metered heat = fan_heat + UA_vent (To - Ta), or a least flow of supplied air brings:
+   UA_supply (T_supply - Ta). Robust lines, with weak priors; the better one is taken.
 2. Coil heat of every row is then metered heat less fresh air.
 3. Capacity. Rows in which a zone stays beyond its setpoint although its unit works show all that
    the unit has: coil heat there is a line in the outdoor temperature, pulled to the greatest heat
@@ -13,7 +14,7 @@
 Covariances are widened for the residuals' lag-one autocorrelation as in `sandbox.fit_parts`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +35,14 @@ Bools = NDArray[np.bool_]
 INSIDE_K = 0.3  # between the setpoints by so much, nobody heats or cools
 BEYOND_K = 0.2  # beyond a setpoint by so much, the unit gives all it has
 IDLE_KW = 0.05
+MOST_STD = 0.1
 LEAST_ROWS = 12
+SUPPLIED = 0.8  # of the other's error: what makes a zone one with a least flow of supplied air
 # Prior standard deviations in the fitting space.
 PRIOR_STD = {
-    "ua_vent_kw_k": 1.0, "fan_heat_kw": 1.0, "cop_heating": 0.25, "cop_cooling": 0.25,
-    "cop_heating_per_k": 0.1, "cop_cooling_per_k": 0.1, "base_kw": 0.1, "fan_kw": 1.0,
-    "crankcase_kw": 0.05,
+    "ua_vent_kw_k": 1.0, "fan_heat_kw": 1.0, "ua_supply_kw_k": 1.0, "supply_degc": 3.0,
+    "cop_heating": 0.25, "cop_cooling": 0.25, "cop_heating_per_k": 0.1, "cop_cooling_per_k": 0.1,
+    "base_kw": 0.1, "fan_kw": 1.0, "crankcase_kw": 0.05,
     "heating_kw": 0.5, "cooling_kw": 0.5, "heating_kw_per_k": 0.1, "cooling_kw_per_k": 0.1,
 }  # fmt: skip
 
@@ -54,18 +57,23 @@ class PartFit:
     rmse: float
 
 
-def fit_fresh_air(rows: Rows, zone: str, guess: dict[str, float], part: slice) -> PartFit:
-    """Step 1 for one zone."""
-    names = (f"{zone}.ua_vent_kw_k", f"{zone}.fan_heat_kw")
+def fit_fresh_air(
+    rows: Rows, zone: str, guess: dict[str, float], part: slice, may_be_supplied: bool
+) -> PartFit:
+    """Step 1 for one zone: outdoor air, or a least flow of supplied air where that tells more."""
     air, heat = mean_over(rows.temps[zone])[part], rows.heat[zone][part]
-    outdoor = rows.shared["outdoor_degc"][part]
     use = idle_rows(rows, zone)[part] & (rows.shared["ventilating"][part] > 0.5)
-    gap = (outdoor - air)[use]
-
-    def model(v: Array) -> Array:
-        return np.asarray(v[1] + v[0] * gap)
-
-    return _solve(names, [guess[n] for n in names], model, heat[use], scale=0.1)
+    gap = (rows.shared["outdoor_degc"][part] - air)[use]
+    inside = air[use]
+    fresh = (f"{zone}.ua_vent_kw_k", f"{zone}.fan_heat_kw")
+    supplied = (f"{zone}.ua_supply_kw_k", f"{zone}.supply_degc")
+    models: list[tuple[tuple[str, ...], Callable[[Array], Array]]] = [
+        (fresh, lambda v: np.asarray(v[1] + v[0] * gap)),
+        (supplied, lambda v: np.asarray(v[0] * (v[1] - inside))),
+    ]
+    own = [_solve(n, [guess[k] for k in n], model, heat[use], scale=0.1)
+           for n, model in models[: 1 + may_be_supplied]]  # fmt: skip
+    return own[-1] if own[-1].rmse < SUPPLIED * own[0].rmse else own[0]
 
 
 def idle_rows(rows: Rows, zone: str) -> Bools:
@@ -77,13 +85,27 @@ def idle_rows(rows: Rows, zone: str) -> Bools:
     return np.asarray(inside & rows.usable)
 
 
+def ventilation_heat(rows: Rows, zone: str, values: dict[str, float]) -> Array:
+    """Heat (R,) that ventilation brings, by the part that step 1 chose."""
+    air, on = mean_over(rows.temps[zone]), rows.shared["ventilating"]
+    if f"{zone}.ua_supply_kw_k" in values:
+        gap = values[f"{zone}.supply_degc"] - air
+        return np.asarray(on * values[f"{zone}.ua_supply_kw_k"] * gap)
+    exchange = values[f"{zone}.ua_vent_kw_k"] * (rows.shared["outdoor_degc"] - air)
+    return np.asarray(on * (values[f"{zone}.fan_heat_kw"] + exchange))
+
+
 def coil_heat(rows: Rows, zone: str, values: dict[str, float]) -> Array:
     """Step 2: heat (R,) of the coil by itself; none between the setpoints, whatever is left."""
-    exchange = values[f"{zone}.ua_vent_kw_k"] * (
-        rows.shared["outdoor_degc"] - mean_over(rows.temps[zone])
-    )
-    air = rows.shared["ventilating"] * (values[f"{zone}.fan_heat_kw"] + exchange)
-    return np.where(idle_rows(rows, zone), 0.0, rows.heat[zone] - air)
+    own = rows.heat[zone] - ventilation_heat(rows, zone, values)
+    return np.where(idle_rows(rows, zone), 0.0, own)
+
+
+def standing_cold(rows: Rows, zones: tuple[str, ...], values: dict[str, float]) -> Array:
+    """Cold (R,) of the least flows that zones are supplied with."""
+    supplied = [z for z in zones if f"{z}.ua_supply_kw_k" in values]
+    parts = [np.maximum(-ventilation_heat(rows, z, values), 0.0) for z in supplied]
+    return np.sum(parts, axis=0) if parts else np.zeros(len(rows))
 
 
 def fit_capacity(
@@ -117,6 +139,25 @@ def fit_capacity(
     return _solve(names, start, model, total[part][use], scale=0.05 * max(start[0], 0.1))
 
 
+def fit_most(rows: Rows, zone: str, coil: Array, guess: dict[str, float], part: slice) -> PartFit:
+    """Greatest coil heating and cooling that one of a unit's several zones can get."""
+    names = (f"{zone}.most_heating_kw", f"{zone}.most_cooling_kw")
+    found = []
+    air, before = rows.temps[zone], begin_of(rows.temps[zone])
+    for sign, edge, name in ((1.0, rows.low[zone], names[0]), (-1.0, rows.high[zone], names[1])):
+        given = np.maximum(sign * coil, 0.0)
+        beyond = (sign * (edge - air) > BEYOND_K) & (sign * (edge - before) > BEYOND_K)
+        full = beyond & rows.usable & (rows.shared["ventilating"] > 0.5) & (given > IDLE_KW)
+        known = given[part][rows.usable[part] & np.isfinite(given[part])]
+        level = float(np.quantile(known, 0.995)) if len(known) else 0.0
+        if full[part].sum() >= LEAST_ROWS:
+            found.append(float(np.median(given[part][full[part]])))
+        else:
+            # Never short of it: at least what was seen.
+            found.append(max(guess[name], level))
+    return PartFit(names, np.maximum(found, 1e-3), np.diag([MOST_STD**2] * 2), 0.0)
+
+
 def fit_power(
     rows: Rows, unit: str, guess: dict[str, float], coil: dict[str, Array], part: slice
 ) -> PartFit:
@@ -128,7 +169,8 @@ def fit_power(
     on = rows.shared["ventilating"][part][use]
     outdoor = rows.shared["outdoor_degc"][part][use]
     heat = np.sum([np.maximum(q, 0.0) for q in coil.values()], axis=0)[part][use]
-    cold = np.sum([np.maximum(-q, 0.0) for q in coil.values()], axis=0)[part][use]
+    cold = np.sum([np.maximum(-q, 0.0) for q in coil.values()], axis=0)
+    cold = (cold + standing_cold(rows, tuple(coil), guess))[part][use]
     running = heat / guess[f"{unit}.heating_kw"] + cold / guess[f"{unit}.cooling_kw"]
 
     def model(v: Array) -> Array:
@@ -139,18 +181,25 @@ def fit_power(
 
     frost = (outdoor < CRANKCASE_DEGC).astype(float)
     target = rows.power[unit][part][use]
-    return _solve(names, [guess[n] for n in names], model, target, scale=0.1)
+    start = [guess[n] for n in names]
+    # A nameplate without a slope is electric resistance: a watt is a watt in any weather.
+    sure = {"cop_heating": 0.02, "cop_heating_per_k": 0.002} if start[1] == 0.0 else {}
+    return _solve(names, start, model, target, scale=0.1, sure=sure)
 
 
 def _solve(
     names: tuple[str, ...], start: list[float], model: Callable[[Array], Array], target: Array,
-    scale: float,
+    scale: float, sure: Mapping[str, float] | None = None,
 ) -> PartFit:  # fmt: skip
-    """Robust least squares with priors; without data the start with its prior's covariance."""
+    """Robust least squares with priors; without data the start with its prior's covariance.
+
+    sure: prior standard deviations that replace `PRIOR_STD`, by key.
+    """
     from scipy.optimize import least_squares
 
     spaces = tuple(space_of(n) for n in names)
-    std = np.array([PRIOR_STD[n.split(".", 1)[1]] for n in names])
+    priors = {**PRIOR_STD, **(sure or {})}
+    std = np.array([priors[n.split(".", 1)[1]] for n in names])
     centre = to_space(start, spaces)
     if len(target) < LEAST_ROWS:
         return PartFit(names, np.array(start), np.diag(std**2), 0.0)
