@@ -17,7 +17,7 @@ from api.approver import sign_decision, standing_for
 from api.assemble import load_context, make_authority, recorded_before
 from api.copilot import Copilot, Plant
 from api.local_gate import DirectReader, LocalGate
-from api.operations import REPLAN_S, Operations
+from api.operations import REPLAN_S, Operations, until_replan
 from api.plant_log import PlantLog
 from api.proposals import ProposalDesk
 from api.references import day_comfort, day_kpis, emulated, minute_log
@@ -108,12 +108,15 @@ def run_loop(
     while loop.plant.time < end:
         status = gate.status()
         if status.get("phase") == "rolling_back":
-            gate.advance(SETTLE_S)  # the last order's points go back to the local law first
+            # The last order's points go back to the local law first; the next plan begins where a
+            # step of the site does, else each of its changes would come a part of a step late.
+            gate.advance(SETTLE_S)
             operations.tick(futures)
+            gate.advance(-loop.plant.time.timestamp() % operations.copilot.site.step_s)
             status = gate.status()
         if not status.get("engaged"):
             _ask(loop, text, end, futures, say)
-        gate.advance(min(REPLAN_S, (end - loop.plant.time).total_seconds()))
+        gate.advance(min(until_replan(loop.plant.time), (end - loop.plant.time).total_seconds()))
         operations.tick(futures)
         say(f"{loop.plant.time.isoformat()}")
     operations.disengage()
@@ -130,6 +133,8 @@ def _ask(loop: Loop, text: str, end: datetime, futures: int | None, say: Say) ->
     signed = operations.copilot.sign(decision, snapshot)
     operations.desk.open(signed)
     until = min(end, decision.proposal.compiled_intent.end)
+    # Its leave ends on the hour, so that the next one begins at the same time of every day.
+    until -= timedelta(seconds=until.timestamp() % REPLAN_S)
     try:
         loop.approve(signed.id, max(until, snapshot.as_of + timedelta(hours=1)))
     except (RefusedError, PilothouseError) as error:

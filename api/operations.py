@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from agents.decision import Decision
+from agents.safeguards import CANARY_S
 from api.copilot import Copilot, Covering
 from api.events import EventLog
 from api.gate_port import GatePort
@@ -113,11 +114,13 @@ class Operations:
 
     def _replan(self, now: datetime, futures: int | None) -> None:
         covering, last = self.covering, self._replanned_at
-        if covering is None or last is None or now < last + timedelta(seconds=REPLAN_S):
+        if covering is None or last is None or now < last + timedelta(seconds=until_replan(last)):
             return
         if now >= covering.standing.until or self._taken_back():
             self.disengage()
             return
+        if now + timedelta(seconds=CANARY_S) >= covering.standing.until:
+            return  # the leave ends before a new plan had passed its first stage
         self._replanned_at = now
         try:
             decision, snapshot = self.copilot.decide(
@@ -203,6 +206,13 @@ class Operations:
     def close(self) -> None:
         """Finish the decision in progress and stop."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def until_replan(time: datetime) -> float:
+    """Seconds from `time` to the next re-plan: on the full hour, where the steps of every site and
+    the hours of its tariff and its comfort begin.
+    """
+    return REPLAN_S - time.timestamp() % REPLAN_S
 
 
 def chosen_plan(decision: Decision | None) -> Plan | None:
