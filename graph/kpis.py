@@ -210,7 +210,7 @@ def comfort_edges(
     """Lower and upper edge of the comfort band over `steps` from `start`, each (N,) degC.
 
     Outside the band's hours the edges are infinite: nothing counts. A step's hours are those at
-    its middle.
+    its middle; temperatures are those at its end, so the step counts at whose end the hours begin.
 
     Raises:
         InputError: the band has hours and the time of the first step is not given.
@@ -223,7 +223,9 @@ def comfort_edges(
         if start is None:
             raise InputError("comfort hours need the time of the first step", "pass start")
         middles = [start + timedelta(seconds=step_s * (k + 0.5)) for k in range(steps)]
+        ends = [start + timedelta(seconds=step_s * (k + 1.0)) for k in range(steps)]
         counts = covered(comfort.hours, middles, site.zone_info)
+        counts |= covered(comfort.hours, ends, site.zone_info)
     low = np.where(counts, comfort.lower_degc, -np.inf)
     return low, np.where(counts, comfort.upper_degc, np.inf)
 

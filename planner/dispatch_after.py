@@ -31,17 +31,19 @@ def add_after(rows: Rows, intent: Intent) -> None:
         return
     most = full_capacity(data)
     for z, zone in enumerate(data.parts.zones):
-        edges = edges_after(data, intent, zone)
+        edges = edges_from_end(data, intent, zone)
         for sense, values in ((1, edges.low), (-1, edges.high)):
-            ahead = np.flatnonzero(np.isfinite(values))
-            if len(ahead) and ahead[0] > 0:  # where the edge holds at once, the plan's own does
-                _within_reach(rows, z, sense, int(ahead[0]), values, most[sense])
+            if np.isfinite(values[0]):
+                continue  # the edge holds already, so the plan's own does
+            ahead = np.flatnonzero(np.isfinite(values[1:]))
+            if len(ahead):
+                _within_reach(rows, z, sense, int(ahead[0]), values[1:], most[sense])
 
 
-def edges_after(data: DispatchInputs, intent: Intent, zone: str) -> Edges:
-    """A room's edges in the `AFTER_H` after the plan, one value a step."""
-    steps = int(AFTER_H / data.hours)
-    start = data.snapshot.as_of + timedelta(seconds=data.site.step_s * data.steps)
+def edges_from_end(data: DispatchInputs, intent: Intent, zone: str) -> Edges:
+    """A room's edges in the plan's last step and in the `AFTER_H` after it, one value a step."""
+    steps = int(AFTER_H / data.hours) + 1
+    start = data.snapshot.as_of + timedelta(seconds=data.site.step_s * (data.steps - 1))
     wished = wished_edges(data.site, intent, zone, start, steps)
     return comfort_band(data.site, zone, start, steps).beside(wished).tighter(wished)
 

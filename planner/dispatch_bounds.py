@@ -11,11 +11,11 @@ from graph.intent import Band, Intent, Window
 from graph.schedules import scheduled
 from graph.site import Site
 from graph.units import canonical_unit, convert
-from planner.dispatch_comfort import Edges, comfort_band, setback, wished_edges
+from planner.dispatch_comfort import READY_EARLY_S, Edges, comfort_band, setback, wished_edges
 from planner.dispatch_inputs import DispatchInputs
 from planner.dispatch_options import PRIORITY_RATIO
 from planner.margins import Margins
-from sandbox.windows import window_mask
+from sandbox.windows import value_at_end, window_mask
 
 Array = NDArray[np.float64]
 
@@ -60,10 +60,11 @@ def collect_bounds(
     return tuple(_with_margin(data.site, bound, margins) for bound in found)
 
 
-def mask_of(data: DispatchInputs, window: Window) -> NDArray[np.bool_]:
-    """The steps whose middle lies in `window`, (N,)."""
+def mask_of(data: DispatchInputs, window: Window, *, at_ends: bool = False) -> NDArray[np.bool_]:
+    """The steps of `window`, (N,), as `sandbox.windows.window_mask` has them."""
     start, site = data.snapshot.as_of, data.site
-    return window_mask(window, start, site.step_s, data.steps, site.zone_info)
+    steps, zone = data.steps, site.zone_info
+    return window_mask(window, start, site.step_s, steps, zone, at_ends=at_ends)
 
 
 def rank(intent: Intent, index: int) -> float:
@@ -167,7 +168,7 @@ def _band_bounds(
         )
     spec = data.site.signal(signal)
     span = mask_of(data, Window(start=intent.start, end=intent.end))
-    window, found = mask_of(data, band.window), []
+    window, found = mask_of(data, band.window, at_ends=value_at_end(spec)), []
     for sense, value in ((1, band.minimum), (-1, band.maximum)):
         if value is None:
             continue
@@ -223,6 +224,7 @@ def _air_room_bounds(data: DispatchInputs, intent: Intent) -> list[Bound]:
         label = site.signal(signal).label or signal
         wished = wished_edges(site, intent, zone, start, steps)
         band = comfort_band(site, zone, start, steps).beside(wished)
+        band = band.tighter(band.tighter(wished).ahead(int(READY_EARLY_S // site.step_s)))
         held = "edge of the comfort band" if site.comfort else "edge of what the local law holds"
         found += _edge_bounds(data, f"comfort:{signal}", f"{label}: {{}} {held}", signal, band)
         outside = setback(site, zone, start, steps).beside(wished)

@@ -14,6 +14,9 @@ from graph.units import convert
 from sandbox.windows import window_mask
 
 Array = NDArray[np.float64]
+# A unit answers a new setpoint within so long; a room that is to be ready at eight is planned to be
+# ready then, softly, so that an answer that comes late is not a discomfort.
+READY_EARLY_S = 900.0
 LAW_SLACK_K = 1.0  # a room without a comfort band may stray so far from the local law
 
 
@@ -27,6 +30,16 @@ class Edges:
     def tighter(self, other: "Edges") -> "Edges":
         """The tighter edge of the two at each step."""
         return Edges(np.maximum(self.low, other.low), np.minimum(self.high, other.high))
+
+    def ahead(self, steps: int) -> "Edges":
+        """What will hold within `steps`, where nothing holds yet."""
+        low, high = np.full_like(self.low, -np.inf), np.full_like(self.high, np.inf)
+        for k in range(1, min(steps, len(low) - 1) + 1):
+            low[:-k] = np.maximum(low[:-k], self.low[k:])
+            high[:-k] = np.minimum(high[:-k], self.high[k:])
+        return Edges(
+            np.where(np.isinf(self.low), low, -np.inf), np.where(np.isinf(self.high), high, np.inf)
+        )
 
     def beside(self, wished: "Edges") -> "Edges":
         """What is left of these edges beside the operator's own: his replace the same side, and
@@ -68,7 +81,7 @@ def wished_edges(site: Site, intent: Intent, zone: str, start: datetime, steps: 
     for band in intent.constraints:
         if not isinstance(band, Band) or signal not in band.signals:
             continue
-        mask = window_mask(band.window, start, site.step_s, steps, site.zone_info)
+        mask = window_mask(band.window, start, site.step_s, steps, site.zone_info, at_ends=True)
         low, high = (
             side if value is None else convert(value, band.unit, site.signal(signal).unit)
             for side, value in ((-np.inf, band.minimum), (np.inf, band.maximum))

@@ -30,6 +30,7 @@ from planner.milp import Index, Milp
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 ROUNDS = 5
+MOST_LATE = 2
 BEYOND_K = 0.05  # beyond a setpoint by less is at it
 ACTS_KW = 0.05
 
@@ -59,12 +60,13 @@ def within_reach(problem: DispatchProblem, found: Found) -> Found:
     stored = np.zeros(base.columns, dtype=bool)
     for _ in range(ROUNDS):
         assert found.x is not None
-        bounded = _chosen(problem.data, base, sides, stored, found.x)
-        same = _equal(bounded, found.fixed)
-        if same:
-            break
-        solved = session.solve(bounded.lower, bounded.upper)
-        if solved.x is None or solved.status is not SolveStatus.OPTIMAL:
+        for late in range(MOST_LATE + 1):
+            bounded = _chosen(problem.data, base, sides, stored, found.x, late)
+            same = _equal(bounded, found.fixed)
+            solved = session.solve(bounded.lower, bounded.upper) if not same else None
+            if solved is None or solved.status is not SolveStatus.INFEASIBLE:
+                break
+        if solved is None or solved.x is None or solved.status is not SolveStatus.OPTIMAL:
             break
         loose = (found.objective or 0.0) - (found.bound or 0.0)
         found = replace(
@@ -88,8 +90,14 @@ def _sides(problem: DispatchProblem, air: AirColumns) -> list[_Side]:
     return found
 
 
-def _chosen(data: DispatchInputs, base: Milp, sides: list[_Side], stored: Bools, x: Array) -> Milp:
-    """The problem with each side's choice as bounds. `stored` remembers steps of 1."""
+def _chosen(
+    data: DispatchInputs, base: Milp, sides: list[_Side], stored: Bools, x: Array, late: int
+) -> Milp:
+    """The problem with each side's choice as bounds. `stored` remembers steps of 1.
+
+    late: a held side begins to act so many steps later than played: what its neighbours do has
+    changed since, and a room that is not yet at the setpoint cannot be told to be.
+    """
     lower, upper = base.lower.copy(), base.upper.copy()
     path = _played(data, sides, x) if any(np.isfinite(s.held).any() for s in sides) else {}
     for side in sides:
@@ -97,17 +105,30 @@ def _chosen(data: DispatchInputs, base: Milp, sides: list[_Side], stored: Bools,
         beyond = side.sense * (x[side.temps] - side.last) > BEYOND_K
         stored[side.flow[free & beyond & (x[side.flow] > ACTS_KW)]] = True
         kept = free & stored[side.flow]
+        against = next(s for s in sides if s.zone == side.zone and s.sense != side.sense)
+        alone = np.isnan(against.held)
         bounds = upper if side.sense > 0 else lower
-        bounds[side.temps[kept]] = side.last
+        bounds[side.temps[kept & alone]] = side.last
+        # Nobody heats a room towards the setpoint from which it is cooled.
+        upper[side.flow[kept & ~alone]] = 0.0
         if not free.all():
-            acts = path[side.zone, side.sense]
+            acts = _begun(path[side.zone, side.sense], late)
             bounds[side.temps[~free & acts]] = side.held[~free & acts]
             upper[side.flow[~free & ~acts]] = 0.0
     return replace(base, lower=lower, upper=upper)
 
 
+def _begun(acts: Bools, late: int) -> Bools:
+    """`acts` without the first `late` steps of each stretch."""
+    found = acts.copy()
+    for k in range(1, late + 1):
+        found[k:] &= acts[:-k]
+    return found
+
+
 def _played(data: DispatchInputs, sides: list[_Side], x: Array) -> dict[tuple[int, int], Bools]:
-    """Whether each held side acts, (N,) by zone and sense, all other flows as at x."""
+    """Whether each held side acts, (N,) by zone and sense, all other flows as at x, as far as their
+    own setpoints reach."""
     zones = data.hub.zones
     assert zones is not None
     heat = np.zeros((len(zones.zones), data.steps))
@@ -121,11 +142,18 @@ def _played(data: DispatchInputs, sides: list[_Side], x: Array) -> dict[tuple[in
         free = zones.A @ state + zones.B @ q + data.forcing[:, k]
         for side in sides:
             air = zones.air[side.zone]
+            beyond = side.sense * (free[air] - side.last) / zones.B[air, side.zone]
+            if np.isnan(side.held[k]) and side.sense * q[side.zone] > 0.0 and beyond > 0.0:
+                q[side.zone] -= side.sense * min(beyond, side.sense * q[side.zone])
+        free = free + zones.B @ (q - heat[:, k])
+        for side in sides:
+            air = zones.air[side.zone]
             missing = side.sense * (side.held[k] - free[air]) / zones.B[air, side.zone]
             if missing > 0:  # never for NaN
                 acts[side.zone, side.sense][k] = True
-                q[side.zone] += side.sense * min(missing, most[side.zone, side.sense][k])
-        state = free + zones.B @ (q - heat[:, k])
+                given = side.sense * min(missing, most[side.zone, side.sense][k])
+                free = free + zones.B[:, side.zone] * given
+        state = free
     return acts
 
 

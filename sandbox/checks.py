@@ -16,7 +16,7 @@ from graph.intent import Band, Intent, KeepOff, StartLimit, TotalLimit, Window
 from graph.site import Site
 from graph.snapshot import Snapshot
 from graph.units import canonical_unit, convert
-from sandbox.windows import local_days, window_mask
+from sandbox.windows import local_days, value_at_end, window_mask
 
 Array = NDArray[np.float64]
 Traces = Mapping[str, Array]
@@ -84,7 +84,8 @@ def intent_checks(
     span &= first_steps(snapshot, checked_steps)
     checks: list[Check] = []
     for i, item in enumerate(intent.constraints):
-        mask = span & window_mask(item.window, start, step_s, steps, zone)
+        ends = isinstance(item, Band) and value_at_end(site.signal(item.signals[0]))
+        mask = span & window_mask(item.window, start, step_s, steps, zone, at_ends=ends)
         name = f"intent:{i}"
         if isinstance(item, Band):
             checks += _band(site, name, item, mask, modelled)

@@ -7,21 +7,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.intent import Window
+from graph.signals import Role, SignalSpec
 from graph.tariff import DAYS, MINUTES, minutes
+from graph.units import canonical_unit
 
 Bools = NDArray[np.bool_]
+AT_END = frozenset({"degC", "%"})  # units of states
 
 
 def window_mask(
-    window: Window, start: datetime, step_s: float, steps: int, zone: ZoneInfo
+    window: Window,
+    start: datetime,
+    step_s: float,
+    steps: int,
+    zone: ZoneInfo,
+    *,
+    at_ends: bool = False,
 ) -> Bools:
     """True for each step whose middle lies in `window`; shape (steps,).
 
     A daily span whose end is not after its start runs past midnight and belongs to the day it
     began on.
+
+    Args:
+        at_ends: for values at the end of each step (temperatures, charge): the step at whose end
+            the window opens counts too. Who wants 20 degC from 08:00 wants it at 08:00.
     """
     middle = [start + timedelta(seconds=step_s * (k + 0.5)) for k in range(steps)]
-    return np.array([_covers(window, t, zone) for t in middle], dtype=bool)
+    mask = np.array([_covers(window, t, zone) for t in middle], dtype=bool)
+    if at_ends:
+        half = timedelta(seconds=step_s / 2)
+        mask |= np.array([_covers(window, t + half, zone) for t in middle], dtype=bool)
+    return mask
+
+
+def value_at_end(spec: SignalSpec) -> bool:
+    """Whether a signal's value in a step is the one at its end: a measured temperature or charge.
+
+    A setpoint is in force during its step; a power is the mean over it.
+    """
+    return spec.role is Role.MEASUREMENT and canonical_unit(spec.unit) in AT_END
 
 
 def _covers(window: Window, when: datetime, zone: ZoneInfo) -> bool:

@@ -11,6 +11,7 @@ from graph.canonical import canonical_bytes
 from graph.errors import InputError, RefusedError
 from graph.evaluation import ShadowResult, Violation
 from graph.intent import Band, Intent, KeepOff, Objective, StartLimit, TotalLimit, Window
+from graph.kpis import comfort_edges
 from graph.plan import Plan, SolveStatus
 from graph.signals import PointState, Reading
 from graph.sitepack import load_site
@@ -30,7 +31,7 @@ from sandbox.parameters import initial_parameters
 from sandbox.scenario import roll_out
 from sandbox.sequential import upper_bound
 from sandbox.shadow import evaluate
-from sandbox.windows import local_days, window_mask
+from sandbox.windows import local_days, value_at_end, window_mask
 
 SITE = load_site(Path("scenarios/microgrid")).site
 TWIN = HubTwin(SITE, initial_parameters(SITE))
@@ -287,3 +288,19 @@ def test_windows_cross_midnight_and_both_clock_changes() -> None:
     start = datetime(2026, 1, 19, 12, tzinfo=zone).astimezone(UTC)
     assert window_mask(monday, start, 900, 96, zone).sum() == 16
     assert [d.sum() for d in local_days(start, 900, 96, zone)] == [48, 48]
+
+
+def test_a_room_that_is_to_be_warm_from_eight_is_judged_at_eight() -> None:
+    office = load_site(Path("scenarios/office_small")).site
+    zone, start = office.zone_info, datetime(2026, 1, 13, 14, 0, tzinfo=UTC)  # 06:00 there
+    day = Window(daily_from="08:00", daily_to="18:00")
+    power = window_mask(day, start, 900, 56, zone)
+    temperature = window_mask(day, start, 900, 56, zone, at_ends=True)
+    assert np.flatnonzero(power)[[0, -1]].tolist() == [8, 47]
+    assert np.flatnonzero(temperature)[[0, -1]].tolist() == [7, 47]
+    low, high = comfort_edges(office, start, 900, 56)
+    assert np.array_equal(np.isfinite(low), temperature)
+    assert np.array_equal(np.isfinite(high), temperature)
+    assert value_at_end(office.signal("zone_core.temp_degc"))
+    assert not value_at_end(office.signal("zone_core.heating_setpoint_degc"))
+    assert not value_at_end(office.signal("grid.power_kw"))
