@@ -103,6 +103,17 @@ def test_at_night_a_zone_that_calls_brings_cold_air_to_its_neighbour() -> None:
     assert (neighbour[1] < -0.5).all()
 
 
+def test_the_same_flow_cools_a_warmer_room_more() -> None:
+    flow = twin_with(ZONES, ua_supply_kw_k=0.05, supply_degc=14.0, most_cooling_kw=0.2)
+    mild, hot = (day(flow, 15.0, 20.0, outdoor) for outdoor in (24.0, 40.0))
+    for r in (mild, hot):
+        for z in ZONES:
+            air, coil = r[f"{z}.temp_degc"][0, NOON], r[f"{z}.coil_kw"][0, NOON]
+            assert (air > 20.5).all()  # the flow is all that it gets
+            assert coil == pytest.approx(-0.2 * (air - 14.0) / (24.0 - 14.0), rel=0.02)
+    assert (hot["zone_core.coil_kw"][0, NOON] < 1.1 * mild["zone_core.coil_kw"][0, NOON]).all()
+
+
 def test_planners_read_limits_and_base_power_of_a_least_flow() -> None:
     flow = twin_with(("zone_south",), ua_supply_kw_k=0.1, supply_degc=14.0, most_heating_kw=2.5)
     assert flow.zone_heat_limits("zone_south")[0] == 2.5
@@ -157,7 +168,7 @@ def test_the_shipped_twin_of_the_medium_office_still_predicts_its_held_back_week
     assert set(twin.structure.supplied) == set(twin.structure.order)
     for row in report["pooled_24h"].values():
         assert row["twin"] < 0.8 * min(row["persistence"], row["seasonal"], row["linear"])
-    starts = rows.starts(len(rows) - 7 * DAY, len(rows), DAY, 24)
+    starts = rows.starts(len(rows) - 7 * DAY, len(rows), DAY, 4)
     states = states_of(twin, rows)
     run = predict(twin, rows, starts, DAY, states=states, table=input_table(twin, rows))
     actual = window_rows(starts, DAY)[:, -1]

@@ -12,7 +12,8 @@ air that the fan brings along and the fan itself do while ventilation is on (v =
 
     q = coil + v (fan_heat + UA_vent (To - Ta)),   or   q = coil + v UA_supply (T_supply - Ta)
 
-where an air handler keeps a least flow of air that it cools centrally (`Structure.supplied`).
+where an air handler keeps a least flow of air that it cools centrally (`Structure.supplied`). Such
+a zone's greatest cooling is that of its greatest flow, in proportion to Ta - T_supply.
 
 The thermostat asks for the coil heat that moves the air to its setpoint with time constant tau and
 holds it there; between the setpoints it asks for nothing. The unit gives what it can: its capacity
@@ -36,6 +37,8 @@ LEAST_COP = 0.5
 CRANKCASE_DEGC = 10.0  # compressors' oil is heated below it (usual cut-out of the heaters)
 SECONDS = 3600.0
 CALL_KW = 0.05  # what a zone asks for before its air handler starts at night
+RATED_AIR_DEGC = 24.0  # of a zone that gets all the supplied air that it can
+LEAST_GAP_K = 4.0  # supplied air is colder than that zone by so much at least
 LEAST_BAND_K = 1.0  # the plant's shell keeps the setpoints apart; so does the twin
 Drive = Literal["thermostat", "coil"]
 Names = Mapping[str, Expr]
@@ -144,6 +147,13 @@ def _night_flow(
     }
 
 
+def flow_factor(air: Expr, supply: Expr) -> Expr:
+    """Cold of the greatest flow of supplied air, over what it brings to air at `RATED_AIR_DEGC`."""
+    return maximum(
+        1.0 + (air - RATED_AIR_DEGC) / maximum(RATED_AIR_DEGC - supply, LEAST_GAP_K), 0.0
+    )
+
+
 def capacities(unit: str, u: Names, p: Names) -> tuple[Expr, Expr]:
     """Greatest heating and cooling of a unit at the outdoor temperature (kW)."""
     outdoor, factor = u["outdoor_degc"], u.get(f"{unit}.capacity", 1.0)
@@ -224,7 +234,10 @@ def building_model(
                     air[z] = air[z] + q
                     standing = standing + maximum(-q, 0.0)
                     asked[z] = _asked(z, free[z] + air[z], x, u, p)
-                    asked[z] = clip(asked[z], -p[f"{z}.most_cooling_kw"], p[f"{z}.most_heating_kw"])
+                    most = p[f"{z}.most_cooling_kw"] * flow_factor(
+                        x[f"{z}.air"], p[f"{z}.supply_degc"]
+                    )
+                    asked[z] = clip(asked[z], -most, p[f"{z}.most_heating_kw"])
                 own = _share(asked, capacities(unit, u, p))
                 net = {z: where(u[f"{z}.given"] > 0.5, u[f"{z}.heat_kw"], own[z] + air[z])
                        for z in served}  # fmt: skip

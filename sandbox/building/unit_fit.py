@@ -25,6 +25,8 @@ from sandbox.building.equations import (
     CRANKCASE_DEGC,
     HEATING_RATED_DEGC,
     LEAST_COP,
+    LEAST_GAP_K,
+    RATED_AIR_DEGC,
 )
 from sandbox.building.names import UNIT_KEYS, space_of
 from sandbox.building.rows import Rows, begin_of, mean_over
@@ -36,6 +38,7 @@ INSIDE_K = 0.3  # between the setpoints by so much, nobody heats or cools
 BEYOND_K = 0.2  # beyond a setpoint by so much, the unit gives all it has
 IDLE_KW = 0.05
 MOST_STD = 0.1
+LEAST_FACTOR = 0.25  # nothing is told of the greatest flow by a zone nearly as cold as the supply
 LEAST_ROWS = 12
 SUPPLIED = 0.8  # of the other's error: what makes a zone one with a least flow of supplied air
 # Prior standard deviations in the fitting space.
@@ -140,12 +143,14 @@ def fit_capacity(
 
 
 def fit_most(rows: Rows, zone: str, coil: Array, guess: dict[str, float], part: slice) -> PartFit:
-    """Greatest coil heating and cooling that one of a unit's several zones can get."""
+    """Greatest coil heating, and cooling at `RATED_AIR_DEGC`, of one of a unit's several zones."""
     names = (f"{zone}.most_heating_kw", f"{zone}.most_cooling_kw")
     found = []
     air, before = rows.temps[zone], begin_of(rows.temps[zone])
+    gap = max(RATED_AIR_DEGC - guess[f"{zone}.supply_degc"], LEAST_GAP_K)
+    factor = np.maximum(1.0 + (mean_over(air) - RATED_AIR_DEGC) / gap, LEAST_FACTOR)
     for sign, edge, name in ((1.0, rows.low[zone], names[0]), (-1.0, rows.high[zone], names[1])):
-        given = np.maximum(sign * coil, 0.0)
+        given = np.maximum(sign * coil, 0.0) / (factor if sign < 0.0 else 1.0)
         beyond = (sign * (edge - air) > BEYOND_K) & (sign * (edge - before) > BEYOND_K)
         full = beyond & rows.usable & (rows.shared["ventilating"] > 0.5) & (given > IDLE_KW)
         known = given[part][rows.usable[part] & np.isfinite(given[part])]
