@@ -80,12 +80,22 @@ class Watched:
             "kind": one.cause.kind,
             "subject": one.cause.subject,
             "text": one.cause.text,
-            "size": one.sizes[0] if len(one.sizes) == 1 else None,
+            "size": size_of(one),
             "unit": one.cause.unit,
             "since": None if began is None else iso(began),
             "named": iso(self.named(one)),
             "present": one in self.present,
         }
+
+
+def size_of(one: Confirmed) -> float | None:
+    """A cause's single size; None where it has several or where nobody saw it begin.
+
+    Once the walls have followed, a sensor's offset shows only in what they lose, which tells its
+    size badly.
+    """
+    unseen = one.since is None and one.cause.kind == "sensor_fault"
+    return None if unseen or len(one.sizes) != 1 else one.sizes[0]
 
 
 def watch_twin(
@@ -133,4 +143,3 @@ def _building(twin: Twin) -> BuildingTwin:
             "declare and record a signal <zone>.heat_kw for every zone",
         )
     return twin
-

@@ -9,6 +9,7 @@ import click
 from api.cli import emit
 from api.commands.site_import import import_telemetry
 from api.commands.site_record import record_telemetry
+from api.commands.site_residuals import residuals
 from api.commands.site_surrogate import surrogate
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def site() -> None:
 site.add_command(import_telemetry)
 site.add_command(record_telemetry)
 site.add_command(surrogate)
+site.add_command(residuals)
 
 
 @site.command()
