@@ -8,7 +8,7 @@ from api.bench_figure import Figure
 from api.cli import emit
 from graph.errors import InputError
 
-BENCHES = ("decision", "rollouts", "calibration")
+BENCHES = ("decision", "rollouts", "calibration", "forecasts")
 
 
 @click.command()
@@ -44,10 +44,18 @@ def _figures(name: str, quick: bool, folder: Path | None) -> list[Figure]:
         from api.bench_rollouts import run_bench as rollouts
 
         return rollouts(quick=quick)
-    from api.bench_decision import run_bench as decision
     from api.sites import DEMO_SITE
 
-    return decision(folder or DEMO_SITE, quick=quick, say=lambda line: click.echo(line, err=True))
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    if name == "forecasts":
+        from api.bench_forecasts import run_bench as forecasts
+
+        return forecasts(folder or DEMO_SITE, quick=quick, say=say)
+    from api.bench_decision import run_bench as decision
+
+    return decision(folder or DEMO_SITE, quick=quick, say=say)
 
 
 def _calibration(
