@@ -122,9 +122,8 @@ class BuildingSigns:
         if key not in self._made:
             if len(self._made) >= MOST_KEPT:
                 del self._made[next(iter(self._made))]
-            self._made[key] = (
-                self._room_sensor(subject, onset) if moved else self._steady(kind, subject)
-            )
+            made = self._room_sensor(subject, onset) if moved else self._steady(kind, subject)
+            self._made[key] = np.nan_to_num(made)
         found = self._made[key]
         if onset is not None and not moved:
             found = found.copy()
@@ -167,7 +166,8 @@ class BuildingSigns:
 
     @cached_property
     def _starts(self) -> Array:
-        return np.concatenate([self._hidden_start(z) for z in self._zones], axis=2)
+        parts = [self._hidden_start(z) for z in self._zones]
+        return np.nan_to_num(np.concatenate(parts, axis=2))
 
     # Signatures -------------------------------------------------------------------------------
 

@@ -3,8 +3,9 @@
 1. A confirmed error of the model, or a confirmed change of the plant, is the reason. A sensor that
    lies is none: a twin learned from it would believe it, so any sensor fault that is still there
    refuses (mend the sensor).
-2. The twin is identified from the telemetry since the cause began, at least two weeks, by the same
-   fit as ever: structure by validation, the last days held back, the same verdict.
+2. The twin is identified from the telemetry since the cause began, two weeks at least and of more
+   the latest four, by the same fit as ever: structure by validation, the last days held back, the
+   same verdict.
 3. Old and new twin predict the same held-back days from the same starts, each with its own record
    of errors. The new one is offered when it is fit for control, somewhere better and nowhere worse.
 
@@ -32,7 +33,7 @@ from sandbox.residual_monitor import Confirmed
 from sandbox.residual_watch import Watched
 
 GROUNDS = ("model_error", "process_fault")
-MOST_WEEKS = 8.0
+MOST_WEEKS = 4.0  # the latest: what drifted has drifted on since, and so has the season
 MOVED_STD = 3.0  # standard deviations of both fits together
 MOST_MOVED = 8
 ALIKE = 0.05  # share by which errors may differ and count as equal: a few days tell no better

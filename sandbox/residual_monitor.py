@@ -83,7 +83,10 @@ class Signs(Protocol):
         ...
 
     def direction(self, cause: str, onset: int | None) -> Array:
-        """(H, C, K): residuals a unit of each size of the cause, begun at an hour or long ago."""
+        """(H, C, K): residuals a unit of each size of the cause, begun at an hour or long ago.
+
+        0 where unknown.
+        """
         ...
 
     def usual(self) -> tuple[Array, tuple[float, ...]]:
@@ -214,7 +217,7 @@ class _View:
         return np.asarray(np.abs(self._direction(best.name, began) @ np.array(best.sizes)))
 
     def _direction(self, cause: str, onset: int | None) -> Array:
-        return np.nan_to_num(self.signs.direction(cause, onset)[self.first : self.stop])
+        return self.signs.direction(cause, onset)[self.first : self.stop]
 
     def _whitened(self, table: Array) -> Array:
         spread = np.hypot(self.signs.spread[self.first : self.stop], self.doubt)

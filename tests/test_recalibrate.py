@@ -35,6 +35,7 @@ def worn():
     return recorded(BEGIN, 22, [EnergyPlusFault("degraded_heat_pump", "unit_west", 0.25, SINCE)])
 
 
+@pytest.mark.slow
 def test_a_worn_machine_is_learned_and_the_new_twin_is_offered_not_swapped(worn):
     watched = watch_twin(TWIN, worn, first_h=132, every_h=6)
     revision = recalibrate(watched, worn)

@@ -59,7 +59,7 @@ def test_over_two_healthy_weeks_nothing_is_named_and_nothing_alarms(healthy):
 def test_a_fault_inside_the_building_is_named_with_its_place_and_size(fault, cause, size, days):
     frame = recorded(BEGIN, 6 + math.ceil(days), [EnergyPlusFault(*fault, since=SINCE)])
     watched = watch_twin(TWIN, frame.window(BEGIN, SINCE + timedelta(days=days)),
-                         first_h=BEFORE_H)  # fmt: skip
+                         first_h=BEFORE_H, every_h=6)  # fmt: skip
     [named] = watched.confirmed
     assert named.cause.name == cause
     expected = "sensor_fault" if fault[0] == "thermostat_offset" else "process_fault"
