@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from graph.errors import InputError
 from graph.site import Site
 from sandbox.building.calendar import profile_from
+from sandbox.building.crankcase import crankcase_cutout
 from sandbox.building.layout import BuildingLayout
 from sandbox.building.names import parameter_names, space_of, textbook
 from sandbox.building.rows import Rows
-from sandbox.building.structure import Structure
+from sandbox.building.structure import CRANKCASE_DEGC, Structure
 from sandbox.building.twin import BuildingTwin
 from sandbox.building.unit_fit import (
     PartFit,
@@ -108,10 +109,14 @@ def known_values(
 def fit_units(
     rows: Rows, structure: Structure, known: Values, part: slice
 ) -> tuple[Structure, dict[str, float]]:
-    """Air, capacities and power of every unit into `known`; the structure with what kind of air
-    zones get, and residual spreads by part.
+    """Air, capacities and power of every unit into `known`.
+
+    Returns the structure with what kind of air zones get and the cut-outs of crankcase heaters
+    that were seen, and residual spreads by part.
     """
-    spread, supplied = {}, []
+    spread: dict[str, float] = {}
+    supplied: list[str] = []
+    cutouts: dict[str, float] = {}
     everything = textbook(rows.layout, replace(structure, supplied=tuple(structure.order)))
     if not rows.inferred:
         # A unit of one zone cools what that zone asks for; only one of several must compromise.
@@ -130,10 +135,14 @@ def fit_units(
         for mode in ("heating", "cooling"):
             known.take(fit_capacity(rows, unit, mode, known.values, coil, part))
         if not rows.inferred:
-            power = fit_power(rows, unit, known.values, coil, part)
+            seen = crankcase_cutout(rows, unit, coil, part)
+            cutouts |= {} if seen is None else {unit: seen}
+            below = CRANKCASE_DEGC if seen is None else seen
+            power = fit_power(rows, unit, known.values, coil, part, below)
             known.take(power)
             spread[f"{unit}.power_kw"] = power.rmse
-    return replace(structure, supplied=tuple(supplied)), spread
+    found = replace(structure, supplied=tuple(supplied), crankcase_degc=cutouts)
+    return found, spread
 
 
 def recurring_power(

@@ -34,7 +34,6 @@ from sandbox.symbolic.model import Equations, Output, Parameter, SymbolicModel, 
 HEATING_RATED_DEGC = 8.3  # outdoor temperatures of the rating conditions (AHRI 210/240)
 COOLING_RATED_DEGC = 35.0
 LEAST_COP = 0.5
-CRANKCASE_DEGC = 10.0  # compressors' oil is heated below it (usual cut-out of the heaters)
 SECONDS = 3600.0
 CALL_KW = 0.05  # what a zone asks for before its air handler starts at night
 RATED_AIR_DEGC = 24.0  # of a zone that gets all the supplied air that it can
@@ -185,7 +184,10 @@ def _share(asked: dict[str, Expr], most: tuple[Expr, Expr]) -> dict[str, Expr]:
     return {zone: got[zone] * scale[0] - lost[zone] * scale[1] for zone in asked}
 
 
-def unit_power(unit: str, coils: Mapping[str, Expr], standing: Expr, u: Names, p: Names) -> Expr:
+def unit_power(
+    unit: str, coils: Mapping[str, Expr], standing: Expr, u: Names, p: Names,
+    crankcase_below_degc: float,
+) -> Expr:  # fmt: skip
     """Electric power of a unit (kW) whose zones get `coils` of heat beyond its least flow.
 
     standing: cold of the least flow, which a coil that heats reheats.
@@ -199,7 +201,7 @@ def unit_power(unit: str, coils: Mapping[str, Expr], standing: Expr, u: Names, p
     healthy = on * fan + (1.0 - on) * fan * running + works / u.get(f"{unit}.efficiency", 1.0)
     # A dead unit draws nothing but its controls.
     alive = where(u.get(f"{unit}.capacity", 1.0) > 0.0, 1.0, 0.0)
-    cold_outside = where(u["outdoor_degc"] < CRANKCASE_DEGC, 1.0, 0.0)
+    cold_outside = where(u["outdoor_degc"] < crankcase_below_degc, 1.0, 0.0)
     standing = p[f"{unit}.base_kw"] + cold_outside * p[f"{unit}.crankcase_kw"]
     return standing + alive * healthy + u.get(f"{unit}.power_error_kw", 0.0)
 
@@ -246,7 +248,9 @@ def building_model(
                 rate = (free[z] + net[z]) / p[f"{z}.c_air_kwh_k"]
                 derivative[f"{z}.air"] = rate / SECONDS
                 outputs |= {f"{z}.heat_kw": net[z], f"{z}.coil_kw": coils[z]}
-            outputs[f"{unit}.power_kw"] = unit_power(unit, coils, standing, u, p)
+            outputs[f"{unit}.power_kw"] = unit_power(
+                unit, coils, standing, u, p, structure.crankcase_below(unit)
+            )
         return Equations(derivative, outputs)
 
     heat = [Output(f"{z}.{q}_kw", "kW", mean=True) for z in zones for q in ("heat", "coil")]

@@ -190,7 +190,8 @@ class PlanningFace:
             on = ventilation(self.layout, hours)
             base = base + on * sum(flows) / self.unit_cop(unit, outdoor)[1]
         if outdoor_degc is not None:
-            base = base + value(f"{unit}.crankcase_kw") * (outdoor_degc < eq.CRANKCASE_DEGC)
+            cold = outdoor_degc < self.structure.crankcase_below(unit)
+            base = base + value(f"{unit}.crankcase_kw") * cold
         return np.asarray(base)
 
     def _coil_columns(self, hours: Hours, w: Mapping[str, Array]) -> dict[str, Array]:

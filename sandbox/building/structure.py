@@ -10,6 +10,7 @@ from graph.errors import InputError
 FACADES = ("horizontal", "north", "east", "south", "west")
 NODES = ("air", "mass", "deep")
 DAY_KINDS = ("working_day", "weekend")
+CRANKCASE_DEGC = 10.0  # compressors' oil is heated below it (usual cut-out of the heaters)
 Profile = dict[str, tuple[float, ...]]
 
 
@@ -22,6 +23,7 @@ class Structure:
 
     `gains_kw`: by zone, and by kind of day, 24 hourly values of heat that recurs (people, what is
     not metered); `power_kw`: the same by unit for electric power that recurs. Empty means 0.
+    `crankcase_degc`: by unit, the outdoor temperature below which its crankcase heater works.
     """
 
     order: dict[str, int]
@@ -30,6 +32,11 @@ class Structure:
     supplied: tuple[str, ...] = ()
     gains_kw: dict[str, Profile] = field(default_factory=dict)
     power_kw: dict[str, Profile] = field(default_factory=dict)
+    crankcase_degc: dict[str, float] = field(default_factory=dict)
+
+    def crankcase_below(self, unit: str) -> float:
+        """The cut-out of a unit's crankcase heater, degC; the usual one where none was seen."""
+        return self.crankcase_degc.get(unit, CRANKCASE_DEGC)
 
     def nodes(self, zone: str) -> tuple[str, ...]:
         """State names of a zone, from the air inwards."""
@@ -57,6 +64,7 @@ class Structure:
             "pairs": [list(p) for p in self.pairs],
             "gains_kw": {z: {k: list(v) for k, v in p.items()} for z, p in self.gains_kw.items()},
             "power_kw": {u: {k: list(v) for k, v in p.items()} for u, p in self.power_kw.items()},
+            "crankcase_degc": dict(self.crankcase_degc),
         }
 
 
@@ -80,6 +88,9 @@ def structure_from(document: Mapping[str, Any], zones: tuple[str, ...]) -> Struc
             supplied=tuple(str(z) for z in document.get("supplied", ())),
             gains_kw=profiles("gains_kw"),
             power_kw=profiles("power_kw"),
+            crankcase_degc={
+                str(u): float(v) for u, v in document.get("crankcase_degc", {}).items()
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(

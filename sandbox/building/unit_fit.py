@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from sandbox.building.equations import (
     COOLING_RATED_DEGC,
-    CRANKCASE_DEGC,
     HEATING_RATED_DEGC,
     LEAST_COP,
     LEAST_GAP_K,
@@ -30,6 +29,7 @@ from sandbox.building.equations import (
 )
 from sandbox.building.names import UNIT_KEYS, space_of
 from sandbox.building.rows import Rows, begin_of, mean_over
+from sandbox.building.structure import CRANKCASE_DEGC
 from sandbox.parameters import from_space, to_space
 
 Array = NDArray[np.float64]
@@ -164,8 +164,9 @@ def fit_most(rows: Rows, zone: str, coil: Array, guess: dict[str, float], part: 
 
 
 def fit_power(
-    rows: Rows, unit: str, guess: dict[str, float], coil: dict[str, Array], part: slice
-) -> PartFit:
+    rows: Rows, unit: str, guess: dict[str, float], coil: dict[str, Array], part: slice,
+    crankcase_below_degc: float = CRANKCASE_DEGC,
+) -> PartFit:  # fmt: skip
     """Step 4 for one unit; `guess` holds the capacities of step 3."""
     keys = UNIT_KEYS[:7]
     names = tuple(f"{unit}.{k}" for k in keys)
@@ -184,7 +185,7 @@ def fit_power(
         fan = v[5] * (on + (1.0 - on) * running)
         return np.asarray(v[4] + v[6] * frost + fan + heat / cop_h + cold / cop_c)
 
-    frost = (outdoor < CRANKCASE_DEGC).astype(float)
+    frost = (outdoor < crankcase_below_degc).astype(float)
     target = rows.power[unit][part][use]
     start = [guess[n] for n in names]
     # A nameplate without a slope is electric resistance: a watt is a watt in any weather.
