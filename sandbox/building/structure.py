@@ -57,14 +57,16 @@ class Structure:
 
     def as_dict(self) -> dict[str, Any]:
         """For `TwinParameters.structure`."""
-        supplied = {"supplied": list(self.supplied)} if self.supplied else {}
-        return supplied | {
+        # What was not seen is not written, as before it was looked for.
+        seen: dict[str, Any] = {"supplied": list(self.supplied)} if self.supplied else {}
+        if self.crankcase_degc:
+            seen["crankcase_degc"] = dict(self.crankcase_degc)
+        return seen | {
             "order": dict(self.order),
             "facades": {z: list(f) for z, f in self.facades.items()},
             "pairs": [list(p) for p in self.pairs],
             "gains_kw": {z: {k: list(v) for k, v in p.items()} for z, p in self.gains_kw.items()},
             "power_kw": {u: {k: list(v) for k, v in p.items()} for u, p in self.power_kw.items()},
-            "crankcase_degc": dict(self.crankcase_degc),
         }
 
 
