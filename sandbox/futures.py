@@ -67,7 +67,8 @@ def sample_futures(twin: Twin, snapshot: Snapshot, n: int, seed: int) -> Futures
     One hindcast's error path is drawn per future and used for all signals, so weather, PV and load
     err together as they did on that day; between the path's leads the error is interpolated
     (from 0 now), and the sum is clipped to the signal's physical range. One day of the twin's own
-    errors is drawn likewise, where its fit left any (see `model_errors`).
+    errors is drawn likewise, where its fit left any (see `model_errors`). Where those errors hold
+    what the parameters get wrong, parameters stand at their fitted values.
 
     Raises:
         InputError: n < 1, a forecast is missing or too short, paths differ in number, or the
@@ -79,12 +80,15 @@ def sample_futures(twin: Twin, snapshot: Snapshot, n: int, seed: int) -> Futures
     forecasts = [_forecast(snapshot, s) for s in layout.disturbance_signals]
     paths = _common_paths(forecasts)
     mean, root = _state_distribution(twin, snapshot)
+    errors = model_errors.from_report(twin.parameters.report)
+    exact = errors is not None and errors.of_parameters
     index, x0, parameters, days = [], [], [], []
     for k in range(n):
         generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(k,)))
         index.append(int(generator.integers(paths)))
         x0.append(mean + root @ generator.standard_normal(len(mean)))
-        parameters.append(twin.parameters.sample(generator))
+        sampled = twin.parameters.sample(generator)
+        parameters.append(np.array(twin.parameters.values) if exact else sampled)
         days.append(float(generator.random()))
     chosen = np.array(index)
     w = {f.signal: _spread(f, chosen, snapshot) for f in forecasts}

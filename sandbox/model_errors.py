@@ -47,10 +47,15 @@ DECIMALS = 4
 
 @dataclass(frozen=True)
 class ModelErrors:
-    """Paths (D, 24) by signal on D local days, in order."""
+    """Paths (D, 24) by signal on D local days, in order.
+
+    of_parameters: each day's errors were found by a twin refitted without it, so they hold what
+    the parameters get wrong; futures that drew parameters, too, would count that twice.
+    """
 
     days: tuple[date, ...]
     paths: dict[str, Array]
+    of_parameters: bool = False
 
     @cached_property
     def series(self) -> dict[str, Array]:
@@ -100,7 +105,7 @@ def from_report(report: Mapping[str, Any]) -> ModelErrors | None:
                 f"model errors of {signal} have shape {table.shape}",
                 f"expected ({len(days)}, {HOURS}); fit the twin again with `site fit`",
             )
-    return ModelErrors(days, paths)
+    return ModelErrors(days, paths, bool(document.get("of_parameters", False)))
 
 
 def to_report(errors: ModelErrors) -> dict[str, Any]:
@@ -111,6 +116,7 @@ def to_report(errors: ModelErrors) -> dict[str, Any]:
 
     return {
         "step_s": 3600,
+        **({"of_parameters": True} if errors.of_parameters else {}),
         "days": [d.isoformat() for d in errors.days],
         "paths": {s: [row(v) for v in table] for s, table in errors.paths.items()},
     }

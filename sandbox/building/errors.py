@@ -127,7 +127,8 @@ def centred(errors: ModelErrors) -> ModelErrors:
 
     Errors of refits have means of their own, which are the refits' and not the twin's.
     """
-    return ModelErrors(errors.days, {n: v - errors.mean_day[n] for n, v in errors.paths.items()})
+    paths = {n: v - errors.mean_day[n] for n, v in errors.paths.items()}
+    return ModelErrors(errors.days, paths, errors.of_parameters)
 
 
 def recent_errors(twin: BuildingTwin, history: History) -> dict[str, Array]:

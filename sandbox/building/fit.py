@@ -126,7 +126,8 @@ def _fit(site: Site, frame: Frame, options: BuildingFitOptions) -> TwinParameter
     law = fit_law(site, rows, structure, known, part)
     structure = recurring_power(site, rows, structure, known, part)
     twin = BuildingTwin(site, as_parameters(layout, structure, known))
-    errors = centred(join(_errors_not_seen(twin, rows, plan, options, fits)))
+    not_seen = join(_errors_not_seen(twin, rows, plan, options, fits))
+    errors = centred(replace(not_seen, of_parameters=True))
     report = assess(twin, rows, plan.first, plan.split, errors, fits, options.seed)
     report |= {"structure": scores_report(choice), "part_rmse": spread, "law_rmse_k": law}
     return twin.parameters.model_copy(

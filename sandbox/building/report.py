@@ -127,7 +127,8 @@ def coverage(
 ) -> dict[str, float]:
     """Share of held-back samples inside the 90 % band that draws span, by signal.
 
-    Draws differ by parameters and, where given, by days of the twin's own errors.
+    Draws differ by parameters and, where given, by days of the twin's own errors; where those hold
+    what the parameters get wrong, by them alone.
     """
     length = rows.steps(max(HORIZONS_H))
     starts = rows.starts(split, len(rows), length, rows.steps(COVERAGE_STRIDE_H))
@@ -144,7 +145,9 @@ def coverage(
         for name, values in paths.items():
             if not name.endswith(TEMPERATURE):
                 acting[:, :, inputs.index(input_of(name))] += values[k]
-        found, _ = twin.run_table(states[starts], acting, twin.parameters.sample(generator))
+        sampled = twin.parameters.sample(generator)
+        values = None if errors is not None and errors.of_parameters else sampled
+        found, _ = twin.run_table(states[starts], acting, values)
         after = [paths.get(f"{z}{TEMPERATURE}") for z in twin.structure.order]
         left = [np.zeros(found.shape[:2]) if a is None else a[k] for a in after]
         drawn.append(found[:, :, air] + np.stack(left, axis=2))
