@@ -1,5 +1,6 @@
 """A day's energy lies in its 90 % interval on 90 % of days, where the twin's errors are known."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -10,7 +11,7 @@ from graph.snapshot import Forecast, History, PriceSeries, Snapshot, StateEstima
 from sandbox.building.parameters import drawing_board
 from sandbox.building.twin import BuildingTwin
 from sandbox.futures import sample_futures
-from sandbox.model_errors import ModelErrors, to_report
+from sandbox.model_errors import ModelErrors, from_report, to_report
 from sandbox.outcomes import kpis_of
 from sandbox.scenario import roll_out
 from tests.office import office
@@ -40,6 +41,18 @@ def twin_with(paths: dict[str, np.ndarray]) -> BuildingTwin:
     exact = tuple((0.0,) * len(board.names) for _ in board.names)
     report = {**board.report, "model_errors": to_report(ModelErrors(days, paths))}
     return BuildingTwin(SITE, board.model_copy(update={"covariance": exact, "report": report}))
+
+
+def with_spread(twin: BuildingTwin, of_parameters: bool) -> BuildingTwin:
+    """The same twin with parameters known to 10 %, and errors that hold that or do not."""
+    size = len(twin.parameters.names)
+    spread = tuple(tuple(0.01 * (i == k) for k in range(size)) for i in range(size))
+    errors = from_report(twin.parameters.report)
+    assert errors is not None
+    report = {**twin.parameters.report,
+              "model_errors": to_report(replace(errors, of_parameters=of_parameters))}  # fmt: skip
+    changed = twin.parameters.model_copy(update={"covariance": spread, "report": report})
+    return BuildingTwin(SITE, changed)
 
 
 def image(twin: BuildingTwin) -> Snapshot:
@@ -91,3 +104,12 @@ def test_hours_drawn_one_by_one_would_make_them_much_too_narrow() -> None:
     g = np.random.default_rng(5)
     apart = {s: g.permuted(v, axis=0) for s, v in errors_of(RECORDED, 3).items()}
     assert share_inside(apart) < 0.6
+
+
+def test_parameters_are_drawn_only_where_the_errors_do_not_hold_what_they_get_wrong() -> None:
+    plain = twin_with(errors_of(RECORDED, 3))
+    apart, held = (with_spread(plain, flag) for flag in (False, True))
+    drawn = {t: sample_futures(t, image(t), 20, 1) for t in (apart, held)}
+    assert (drawn[apart].parameters.std(axis=0) > 0.0).all()
+    assert np.array_equal(drawn[held].parameters[3], np.array(held.parameters.values))
+    assert np.array_equal(drawn[held].w[HEAT], drawn[apart].w[HEAT])  # nothing else changes

@@ -146,8 +146,8 @@ def coverage(
             if not name.endswith(TEMPERATURE):
                 acting[:, :, inputs.index(input_of(name))] += values[k]
         sampled = twin.parameters.sample(generator)
-        values = None if errors is not None and errors.of_parameters else sampled
-        found, _ = twin.run_table(states[starts], acting, values)
+        exact = errors is not None and errors.of_parameters
+        found, _ = twin.run_table(states[starts], acting, None if exact else sampled)
         after = [paths.get(f"{z}{TEMPERATURE}") for z in twin.structure.order]
         left = [np.zeros(found.shape[:2]) if a is None else a[k] for a in after]
         drawn.append(found[:, :, air] + np.stack(left, axis=2))
