@@ -203,11 +203,14 @@ def needed_stretch(
 ) -> float:
     """`conformal_stretch` where the days show that the intervals miss their level, else 1.
 
-    A few weeks of days always ask for some other width; what chance explains is left alone.
+    A few weeks of days always ask for some other width; what chance explains is left alone. Where
+    no case lies outside, drawing days again cannot show it: D days are then all inside with
+    probability level^D even if the intervals are right.
     """
     inside = ((actual >= low) & (actual <= high)).astype(float)
     share = clustered([inside, np.ones(len(inside))], lambda s: s[0] / s[1], days)
-    if share.holds(level):
+    by_chance = level ** len(np.unique(days)) > 0.5 * (1.0 - CONFIDENCE)
+    if share.holds(level) or (inside.all() and by_chance):
         return 1.0
     return conformal_stretch(mean, low, high, actual, days, level)
 

@@ -129,6 +129,13 @@ def test_intervals_are_stretched_only_where_they_miss() -> None:
     assert found == conformal_stretch(mean, -narrow, narrow, actual, day) > 1.5
 
 
+def test_a_few_days_without_a_miss_are_no_ground_to_shrink_an_interval() -> None:
+    for days, shrunk in ((8, False), (14, False), (60, True)):
+        actual, day = np.linspace(-1.0, 1.0, days), np.arange(days)
+        wide = np.full(days, 2.0)
+        assert (needed_stretch(np.zeros(days), -wide, wide, actual, day) < 1.0) is shrunk
+
+
 def test_coverage_width_and_score_follow_their_definitions() -> None:
     low, high, actual = np.array([0.0, 0.0]), np.array([1.0, 2.0]), np.array([0.5, 3.0])
     assert interval_score(low, high, actual).tolist() == pytest.approx([1.0, 2.0 + 20.0])
