@@ -173,6 +173,8 @@ def decide(
         run.known["shadow"] = trial.shadow
     if not trial.shadow.passed:
         return run.end("not_proven", *trial.shadow.reasons)
+    if changes_nothing(trial.shadow):
+        return run.end("no_gain", "the best plan does just what doing nothing does")
     if trial.shadow.probability_better < 0.5 and not mends(trial.shadow):
         return run.end("no_gain", "doing nothing is expected to be at least as good")
     plan = trial.found.by_source(trial.shadow.candidate)
@@ -185,6 +187,14 @@ def decide(
         return run.end("not_proven", *canary.reasons)
     extra = tuple(p.source for p in extra_plans)
     return _finish(world, snapshot, run, drafted, trial.record, wanted, dispatcher, progress, extra)
+
+
+def changes_nothing(shadow: ShadowResult) -> bool:
+    """Whether the candidate differs from doing nothing in no future and no KPI.
+
+    There would be nothing to explain, and nothing to approve.
+    """
+    return all(e.low == e.high == e.mean == 0.0 for e in shadow.kpi_delta.values())
 
 
 def mends(shadow: ShadowResult) -> bool:

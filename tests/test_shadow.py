@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from agents.decision import changes_nothing
 from graph.canonical import canonical_bytes
 from graph.errors import InputError, RefusedError
 from graph.evaluation import ShadowResult, Violation
@@ -304,3 +305,8 @@ def test_a_room_that_is_to_be_warm_from_eight_is_judged_at_eight() -> None:
     assert value_at_end(office.signal("zone_core.temp_degc"))
     assert not value_at_end(office.signal("zone_core.heating_setpoint_degc"))
     assert not value_at_end(office.signal("grid.power_kw"))
+
+
+def test_a_plan_that_commands_nothing_changes_nothing() -> None:
+    assert changes_nothing(shadow(plan(battery=0.0).model_copy(update={"setpoints": {}})))
+    assert not changes_nothing(shadow(plan(battery=5.0)))
