@@ -250,7 +250,9 @@ def _outdone(trial: _Trial, intent: Intent) -> bool:
     other = trial.found.runner_up
     if other is None or not other.source.startswith(PLUGIN):
         return False
-    asked = ASKED_KPI[intent.objectives[0].quantity]
+    asked = ASKED_KPI.get(intent.objectives[0].quantity)
+    if asked is None:
+        return False  # no KPI shows it: the first candidate stands
     mine, theirs = (
         outcome_of(trial.shadow, s).kpis[asked].mean for s in (trial.shadow.candidate, other.source)
     )

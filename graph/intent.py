@@ -6,22 +6,45 @@ from pydantic import Field
 
 from graph.record import Record, UtcTime
 
-Quantity = Literal["cost", "energy", "emissions", "peak", "comfort", "wear"]
+Quantity = Literal[
+    "cost", "energy", "emissions", "peak", "comfort", "wear", "reliability", "throughput", "penalty"
+]
+# No planner of ours moves these two: the compiler refuses them by name.
+UNPLANNED: tuple[Quantity, ...] = ("throughput", "penalty")
+
+
+class Condition(Record):
+    """Holds in the steps in which a forecast lies beyond a value.
+
+    It reads the expected values of the decision's snapshot, so that it is known before the plan is
+    made; what the plan itself decides (a room, the battery) cannot be a condition.
+    """
+
+    source: str = Field(description="import_price, export_price, carbon, or a forecast signal")
+    op: Literal["above", "at_least", "below", "at_most"]
+    value: float
+    unit: str = Field(description="currency/kWh, g/kWh, or the signal's own")
 
 
 class Window(Record):
-    """Part of the horizon: an absolute span, optionally only between two local times of day."""
+    """Part of the horizon: an absolute span, optionally only between two local times of day.
+
+    With a condition only the steps in which that holds; never the steps of an exception.
+    """
 
     start: UtcTime | None = None
     end: UtcTime | None = None
     daily_from: str | None = Field(None, description="HH:MM local; may be later than daily_to")
     daily_to: str | None = Field(None, description="HH:MM local")
     days: tuple[str, ...] = Field((), description="mon..sun; empty means every day")
+    condition: Condition | None = None
+    exceptions: tuple["Window", ...] = ()
 
     @property
     def always(self) -> bool:
         """Whether it covers every hour of every day of its span."""
-        return self.daily_from is None and self.daily_to is None and not self.days
+        limited = self.daily_from or self.daily_to or self.days
+        return not (limited or self.condition or self.exceptions)
 
 
 class Objective(Record):
@@ -64,6 +87,8 @@ class TotalLimit(Record):
     quantity: Literal["cost", "energy", "emissions"]
     maximum: float
     unit: str
+    daily: bool = Field(False, description="in each local day, not over the whole window")
+    signal: str | None = Field(None, description="this asset's energy in place of the site's")
     hard: bool = True
     window: Window = Window()
     text: str = ""
@@ -79,7 +104,35 @@ class KeepOff(Record):
     text: str = ""
 
 
-Constraint = Annotated[Band | StartLimit | TotalLimit | KeepOff, Field(discriminator="kind")]
+class RateLimit(Record):
+    """Change a signal no faster than so much an hour."""
+
+    kind: Literal["rate"] = "rate"
+    signals: tuple[str, ...] = Field(min_length=1)
+    maximum: float = Field(gt=0, description="in `unit` an hour")
+    unit: str = Field(description="the signal's; of a temperature its difference is meant")
+    direction: Literal["both", "up", "down"] = "both"
+    hard: bool = True
+    window: Window = Window()
+    text: str = ""
+
+
+class MinimumTime(Record):
+    """Once on (or off, or set to a value), stay so for at least so long."""
+
+    kind: Literal["min_time"] = "min_time"
+    points: tuple[str, ...] = Field(min_length=1)
+    state: Literal["on", "off", "same"]
+    minimum_s: float = Field(gt=0)
+    hard: Literal[True] = True
+    window: Window = Window()
+    text: str = ""
+
+
+Constraint = Annotated[
+    Band | StartLimit | TotalLimit | KeepOff | RateLimit | MinimumTime,
+    Field(discriminator="kind"),
+]
 
 
 class Intent(Record):
@@ -113,4 +166,8 @@ class Reading(Record):
     restatement: str
     not_understood: tuple[NotUnderstood, ...] = ()
     questions: tuple[str, ...] = ()
+    refused: tuple[str, ...] = Field(
+        (),
+        description="those of the questions that say no: beyond the site's limits, or unplannable",
+    )
     assumptions: tuple[str, ...] = ()

@@ -33,6 +33,7 @@ from planner.hub_model import hub_numbers
 from planner.margins import Margins
 from planner.milp import About
 from planner.milp_highs import relative_gap
+from planner.minimum_times import with_minimum_times
 from planner.relaxation import explain_infeasible, rescue_problem
 
 Array = NDArray[np.float64]
@@ -69,7 +70,8 @@ def plan_dispatch(
     """
     margin, options = margin or Margins(), options or SolveOptions()
     try:
-        data = dispatch_inputs(site, hub_numbers(site, twin), snapshot)
+        tight = with_minimum_times(site, intent)
+        data = dispatch_inputs(tight, hub_numbers(tight, twin), snapshot)
         return _plan(data, intent, margin, incumbent, options)
     except InputError as error:
         return Plan(
@@ -148,7 +150,7 @@ def solve_problem(
             known = np.round(found.x[problem.hub.heat.on])
         own = quantity_cost(problem.milp, quantity, rates, priced)
         value = float(own @ found.x)
-        total = value + quantity_constant(problem.milp, quantity)
+        total = value + quantity_constant(problem.milp, quantity, rates)
         room = options.gap * abs(total) + options.absolute_gap
         about = About(f"objective:{quantity}", f"{quantity} no worse than its best", None, "")
         problem = problem.with_row(about, own, value + room)

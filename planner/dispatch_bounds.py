@@ -15,7 +15,7 @@ from planner.dispatch_comfort import READY_EARLY_S, Edges, comfort_band, setback
 from planner.dispatch_inputs import DispatchInputs
 from planner.dispatch_options import PRIORITY_RATIO
 from planner.margins import Margins
-from sandbox.windows import value_at_end, window_mask
+from sandbox.windows import constraint_mask, value_at_end
 
 Array = NDArray[np.float64]
 
@@ -61,10 +61,8 @@ def collect_bounds(
 
 
 def mask_of(data: DispatchInputs, window: Window, *, at_ends: bool = False) -> NDArray[np.bool_]:
-    """The steps of `window`, (N,), as `sandbox.windows.window_mask` has them."""
-    start, site = data.snapshot.as_of, data.site
-    steps, zone = data.steps, site.zone_info
-    return window_mask(window, start, site.step_s, steps, zone, at_ends=at_ends)
+    """The steps of `window`, (N,), as `sandbox.windows.constraint_mask` has them."""
+    return constraint_mask(window, data.site, data.snapshot, at_ends=at_ends)
 
 
 def rank(intent: Intent, index: int) -> float:
@@ -222,7 +220,7 @@ def _air_room_bounds(data: DispatchInputs, intent: Intent) -> list[Bound]:
     for zone in data.parts.zones:
         signal = f"{zone}.temp_degc"
         label = site.signal(signal).label or signal
-        wished = wished_edges(site, intent, zone, start, steps)
+        wished = wished_edges(site, intent, zone, start, steps, data.snapshot)
         band = comfort_band(site, zone, start, steps).beside(wished)
         band = band.tighter(band.tighter(wished).ahead(int(READY_EARLY_S // site.step_s)))
         held = "edge of the comfort band" if site.comfort else "edge of what the local law holds"

@@ -10,8 +10,9 @@ from graph.intent import Band, Intent
 from graph.kpis import comfort_edges
 from graph.schedules import scheduled
 from graph.site import Site
+from graph.snapshot import Snapshot
 from graph.units import convert
-from sandbox.windows import window_mask
+from sandbox.windows import constraint_mask, window_mask
 
 Array = NDArray[np.float64]
 # A unit answers a new setpoint within so long; a room that is to be ready at eight is planned to be
@@ -71,8 +72,15 @@ def setback(site: Site, zone: str, start: datetime, steps: int) -> Edges:
     return Edges(np.where(free, least, -np.inf), np.where(free, most, np.inf))
 
 
-def wished_edges(site: Site, intent: Intent, zone: str, start: datetime, steps: int) -> Edges:
+def wished_edges(
+    site: Site, intent: Intent, zone: str, start: datetime, steps: int,
+    snapshot: Snapshot | None = None,
+) -> Edges:  # fmt: skip
     """The operator's bands on a room's temperature, beyond the intent's end too.
+
+    Args:
+        snapshot: of which the steps are the horizon. None for later steps, of which nothing is
+            forecast: there no condition holds.
 
     Raises:
         InputError: a band in a unit that measures another thing.
@@ -81,7 +89,11 @@ def wished_edges(site: Site, intent: Intent, zone: str, start: datetime, steps: 
     for band in intent.constraints:
         if not isinstance(band, Band) or signal not in band.signals:
             continue
-        mask = window_mask(band.window, start, site.step_s, steps, site.zone_info, at_ends=True)
+        if snapshot is not None:
+            mask = constraint_mask(band.window, site, snapshot, at_ends=True)
+        else:
+            zone_info = site.zone_info
+            mask = window_mask(band.window, start, site.step_s, steps, zone_info, at_ends=True)
         low, high = (
             side if value is None else convert(value, band.unit, site.signal(signal).unit)
             for side, value in ((-np.inf, band.minimum), (np.inf, band.maximum))

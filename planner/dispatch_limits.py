@@ -4,14 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.errors import InputError
-from graph.intent import Intent, KeepOff, StartLimit, TotalLimit, Window
+from graph.intent import Intent, KeepOff, RateLimit, StartLimit, TotalLimit, Window
 from graph.units import convert
 from planner.dispatch_bounds import mask_of, rank
 from planner.dispatch_calendar import local_dates
-from planner.dispatch_constraints import ELASTIC_SCALE, Mode, Rows, SlackKind
+from planner.dispatch_constraints import ELASTIC_SCALE, Mode, Rows, SlackKind, sliced
 from planner.dispatch_inputs import DispatchInputs
 from planner.dispatch_options import PENALTY_FACTOR
+from planner.dispatch_rates import add_rate
 from planner.milp import INF, About, Index, Term
+from sandbox.budgets import Budget, budgets
 
 Mask = NDArray[np.bool_]
 TOTAL_UNITS = {"energy": "kWh", "emissions": "kg"}
@@ -30,7 +32,10 @@ def add_limits(rows: Rows, intent: Intent) -> None:
         if isinstance(item, StartLimit):
             _intent_starts(rows, index, item, mask, price)
         elif isinstance(item, TotalLimit):
-            _total(rows, index, item, mask, price)
+            for budget in budgets(item, intent, rows.data.site, rows.data.snapshot):
+                _total(rows, index, item, budget, price)
+        elif isinstance(item, RateLimit):
+            add_rate(rows, index, item, mask, price)
         elif isinstance(item, KeepOff):
             _keep_off(rows, index, item, mask, price)
     for spec in rows.data.site.setpoints:
@@ -94,32 +99,48 @@ def _starts(rows: Rows, about: About, mask: Mask, maximum: int, give: Index | No
         rows.builder.row(terms, -INF, float(left), about=named)
 
 
-def _total(rows: Rows, index: int, item: TotalLimit, mask: Mask, weight: float) -> None:
-    data, steps = rows.data, np.flatnonzero(mask)
+def _total(rows: Rows, index: int, item: TotalLimit, budget: Budget, weight: float) -> None:
+    data, steps = rows.data, np.flatnonzero(budget.mask)
     if not len(steps):
         return
     unit = data.site.currency if item.quantity == "cost" else TOTAL_UNITS[item.quantity]
-    maximum = item.maximum if item.quantity == "cost" else convert(item.maximum, item.unit, unit)
-    imported, exported = rows.hub.imported[steps], rows.hub.exported[steps]
-    if item.quantity == "cost":
-        terms: list[Term] = [
-            (imported, data.hours * data.import_price[steps]),
-            (exported, -data.hours * data.export_price[steps]),
-        ]
-    elif item.quantity == "emissions":
-        terms = [(imported, data.hours * data.carbon[steps])]
-    else:
-        terms = [(imported, data.hours)]
+    money = item.quantity == "cost"
+    maximum = budget.maximum if money else convert(budget.maximum, item.unit, unit)
+    terms, known = _counted(rows, item, steps)
     word = {"cost": "energy cost", "energy": "imported energy", "emissions": "CO2"}[item.quantity]
+    if item.signal:
+        word = f"energy of {data.site.signal(item.signal).label or item.signal}"
     label = f"{word} at most {maximum:g} {unit}"
-    about = About(f"intent:{index}:{item.quantity}:total", label, None, unit, tuple(steps.tolist()))
+    what = item.signal or item.quantity
+    about = About(f"intent:{index}:{what}:total", label, item.signal, unit, tuple(steps.tolist()))
     if not item.hard or rows.mode is Mode.ELASTIC:
         scale = ELASTIC_SCALE.get(unit, max(abs(maximum) * 0.1, 1.0))
         worth = {"cost": 1.0, "energy": rows.dearest_kwh, "emissions": rows.dearest_kwh * 10.0}
         hard, soft = weight / scale, PENALTY_FACTOR * weight * worth[item.quantity]
         kind, price = (SlackKind.ELASTIC, hard) if item.hard else (SlackKind.SOFT, soft)
         terms.append((rows.slack(about, kind, price, scalar=True, value=maximum), -1.0))
-    rows.builder.row(terms, -INF, maximum, about=about)
+    rows.builder.row(terms, -INF, maximum - known, about=about)
+
+
+def _counted(rows: Rows, item: TotalLimit, steps: Index) -> tuple[list[Term], float]:
+    """What a total counts over some steps: terms, and a part that nothing moves."""
+    data = rows.data
+    imported, exported = rows.hub.imported[steps], rows.hub.exported[steps]
+    if item.signal is not None:
+        if item.signal not in rows.hub.signals:
+            raise InputError(
+                f"no setpoint moves {item.signal}, so no plan can limit its energy",
+                "limit the energy of the site, the heat pump or an air unit",
+            )
+        expression = rows.hub.signals[item.signal]
+        terms = [(c, data.hours * np.asarray(v)) for c, v in sliced(expression, steps)]
+        return [*terms], data.hours * float(expression.constant[steps].sum())
+    if item.quantity == "cost":
+        bought: Term = (imported, data.hours * data.import_price[steps])
+        return [bought, (exported, -data.hours * data.export_price[steps])], 0.0
+    return [
+        (imported, data.hours * (data.carbon[steps] if item.quantity == "emissions" else 1.0))
+    ], 0.0
 
 
 def _keep_off(rows: Rows, index: int, item: KeepOff, mask: Mask, weight: float) -> None:

@@ -44,6 +44,11 @@ def add_terms(rows: Rows, quantities: frozenset[str], rates: Rates) -> None:
         build.cost("peak_kw", highest, 1.0)
     if "comfort" in quantities:
         _comfort(rows)
+    if "reliability" in quantities:
+        for battery in data.parts.batteries:
+            room = data.hub.batteries[battery.id].capacity_kwh * battery.soc_max_pct / 100.0
+            build.cost("empty_kwh", hub.energy[battery.id], -1.0 / data.steps)
+            build.constant("empty_kwh", room)
 
 
 def _storage_value(rows: Rows) -> None:
@@ -143,6 +148,7 @@ def native_terms(quantity: str, wear_priced: bool) -> tuple[str, ...]:
         "peak": ("peak_kw",),
         "comfort": ("comfort_kh",),
         "wear": ("wear",) if wear_priced else ("throughput_kwh",),
+        "reliability": ("empty_kwh",),
     }
     return parts[quantity]
 
@@ -152,6 +158,7 @@ def quantity_cost(milp: Milp, quantity: str, rates: Rates, wear_priced: bool) ->
     rate = {
         "cost": 1.0, "energy": rates.energy, "emissions": rates.emissions, "peak": rates.peak,
         "comfort": rates.comfort, "wear": 1.0 if wear_priced else rates.wear_by_default,
+        "reliability": rates.energy,
     }[quantity]  # fmt: skip
     total = np.zeros(milp.columns)
     for name in native_terms(quantity, wear_priced):
@@ -162,8 +169,10 @@ def quantity_cost(milp: Milp, quantity: str, rates: Rates, wear_priced: bool) ->
     return total
 
 
-def quantity_constant(milp: Milp, quantity: str) -> float:
-    """The part of a quantity that no column moves."""
+def quantity_constant(milp: Milp, quantity: str, rates: Rates) -> float:
+    """The part of a quantity that no column moves, in currency."""
+    if quantity == "reliability":
+        return rates.energy * milp.constants.get("empty_kwh", 0.0)
     named = milp.constants.get("storage_value", 0.0)
     return named if quantity in ("cost", "energy", "emissions") else 0.0
 
@@ -177,7 +186,7 @@ def objective(
         weights = {**weights, "cost": COST_TIEBREAK}
     for quantity, weight in weights.items():
         total += weight * quantity_cost(milp, quantity, rates, wear_priced)
-        constant += weight * quantity_constant(milp, quantity)
+        constant += weight * quantity_constant(milp, quantity, rates)
     for name in ALWAYS:
         if name in milp.costs:
             total += milp.costs[name]

@@ -9,6 +9,8 @@ Objectives, at weight 1:
   same under energy, emissions and cost.
 - peak: a kW of highest import weighs `PEAK_HOURS` h of the mean price.
 - comfort: a K.h off the band's middle weighs `COMFORT_KWH` kWh at the mean price.
+- reliability: a kWh that the batteries lack of their greatest charge, on the mean over the horizon,
+  weighs the mean price: what would have to be bought to have it when the grid fails.
 - wear: the battery's wear cost, or a tenth of the mean price a kWh of throughput if none is known.
 
 Soft bounds: an exact penalty keeps a bound whenever it can be kept, if it costs more than breaking
@@ -22,7 +24,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graph.intent import Intent
+from graph.errors import InputError
+from graph.intent import UNPLANNED, Intent
 from planner.dispatch_inputs import DispatchInputs
 from planner.dispatch_options import COMFORT_KWH, COST_TIEBREAK, PEAK_HOURS
 
@@ -56,6 +59,7 @@ def rates(data: DispatchInputs, weights: dict[str, float]) -> Rates:
         + weights.get("energy", 0.0) * mean
         + weights.get("emissions", 0.0) * emissions * float(np.max(data.carbon))
         + weights.get("peak", 0.0) * peak / data.hours
+        + weights.get("reliability", 0.0) * mean
     )
     return Rates(mean, emissions, peak, COMFORT_KWH * mean, mean / 10.0, max(dearest, mean))
 
@@ -84,8 +88,17 @@ def unit_saving(data: DispatchInputs, signal: str, dearest_kwh: float) -> float:
 
 
 def objective_weights(intent: Intent) -> dict[str, float]:
-    """Summed weight of each quantity that the intent names."""
+    """Summed weight of each quantity that the intent names.
+
+    Raises:
+        InputError: a quantity that no setpoint of a dispatched site moves.
+    """
     weights: dict[str, float] = {}
     for objective in intent.objectives:
+        if objective.quantity in UNPLANNED:
+            raise InputError(
+                f"{objective.quantity} cannot be planned: nothing in this site's model counts it",
+                "name cost, energy, emissions, peak, comfort, wear or reliability",
+            )
         weights[objective.quantity] = weights.get(objective.quantity, 0.0) + objective.weight
     return weights

@@ -12,11 +12,22 @@ from numpy.typing import NDArray
 
 from graph import kpis
 from graph.errors import InputError
-from graph.intent import Band, Intent, KeepOff, StartLimit, TotalLimit, Window
+from graph.intent import (
+    Band,
+    Intent,
+    KeepOff,
+    MinimumTime,
+    RateLimit,
+    StartLimit,
+    TotalLimit,
+    Window,
+)
 from graph.site import Site
 from graph.snapshot import Snapshot
 from graph.units import canonical_unit, convert
-from sandbox.windows import local_days, value_at_end, window_mask
+from sandbox.budgets import budgets
+from sandbox.pace import greatest_rate, shortest_stay
+from sandbox.windows import constraint_mask, local_days, value_at_end, window_mask
 
 Array = NDArray[np.float64]
 Traces = Mapping[str, Array]
@@ -85,14 +96,18 @@ def intent_checks(
     checks: list[Check] = []
     for i, item in enumerate(intent.constraints):
         ends = isinstance(item, Band) and value_at_end(site.signal(item.signals[0]))
-        mask = span & window_mask(item.window, start, step_s, steps, zone, at_ends=ends)
+        mask = span & constraint_mask(item.window, site, snapshot, at_ends=ends)
         name = f"intent:{i}"
         if isinstance(item, Band):
             checks += _band(site, name, item, mask, modelled)
         elif isinstance(item, StartLimit):
             checks.append(_starts(site, snapshot, name, item.point, item.maximum, mask, item.hard))
         elif isinstance(item, TotalLimit):
-            checks.append(_total(site, snapshot, name, item, mask))
+            checks.append(_total(site, snapshot, name, item, intent, mask))
+        elif isinstance(item, RateLimit):
+            checks += [_rate(site, snapshot, name, item, s, mask, modelled) for s in item.signals]
+        elif isinstance(item, MinimumTime):
+            checks += [_stay(site, snapshot, name, item, p, mask) for p in item.points]
         else:
             checks.append(_keep_off(site, name, item, mask))
     return checks
@@ -203,27 +218,92 @@ def running_signal(site: Site, point: str) -> tuple[str, float]:
 
 
 def _total(
-    site: Site, snapshot: Snapshot, name: str, item: TotalLimit, mask: NDArray[np.bool_]
-) -> Check:
+    site: Site, snapshot: Snapshot, name: str, item: TotalLimit, intent: Intent,
+    checked: NDArray[np.bool_],
+) -> Check:  # fmt: skip
     grid = f"{site.of_kind('grid_connection')[0].id}.power_kw"
+    signal = item.signal or grid
     unit = site.currency if item.quantity == "cost" else TOTAL_UNITS[item.quantity]
-    limit = item.maximum if item.quantity == "cost" else convert(item.maximum, item.unit, unit)
+    limits = [
+        (
+            b.mask & checked,
+            b.maximum if unit == site.currency else convert(b.maximum, item.unit, unit),
+        )
+        for b in budgets(item, intent, site, snapshot)
+    ]
     prices, step_s = snapshot.prices, float(snapshot.step_s)
 
-    def excess(traces: Traces) -> Array:
-        power = np.where(mask, traces[grid], 0.0)
+    def used(traces: Traces, mask: NDArray[np.bool_]) -> Array:
+        power = np.where(mask, traces[signal], 0.0)
         if item.quantity == "cost":
-            used = kpis.energy_cost(power, prices.import_price, prices.export_price, step_s)
-        elif item.quantity == "emissions":
-            used = kpis.carbon_kg(power, prices.carbon_g_per_kwh, step_s)
-        else:
-            used = kpis.imported_kwh(power, step_s)
-        return np.asarray(used - limit)
+            return kpis.energy_cost(power, prices.import_price, prices.export_price, step_s)
+        if item.quantity == "emissions":
+            return kpis.carbon_kg(power, prices.carbon_g_per_kwh, step_s)
+        return kpis.imported_kwh(power, step_s)
+
+    def excess(traces: Traces) -> Array:
+        worst = np.full(traces[signal].shape[0], -np.inf)
+        for mask, limit in limits:
+            worst = np.maximum(worst, used(traces, mask) - limit)
+        return worst
 
     words = {"cost": "Energy cost", "energy": "Imported energy", "emissions": "CO2"}[item.quantity]
-    text = f"{words} at most {limit:g} {unit}"
-    ident = f"{name}:{item.quantity}:total"
-    return Check(ident, text, grid, item.hard, 0.0 if item.hard else 0.05, unit, 0.01, excess)
+    words = f"Energy of {signal_label(site, signal)}" if item.signal else words
+    shown = item.maximum if unit == site.currency else convert(item.maximum, item.unit, unit)
+    text = f"{words} at most {shown:g} {unit}" + (" a day" if item.daily else "")
+    ident = f"{name}:{item.signal or item.quantity}:total"
+    return Check(ident, text, signal, item.hard, 0.0 if item.hard else 0.05, unit, 0.01, excess)
+
+
+def _rate(
+    site: Site, snapshot: Snapshot, name: str, item: RateLimit, signal: str,
+    mask: NDArray[np.bool_], modelled: frozenset[str],
+) -> Check:  # fmt: skip
+    if signal not in modelled:
+        raise InputError(
+            f"the intent limits the rate of {signal}, which the twin does not predict",
+            "limit a room, tank, battery or power signal of the site",
+        )
+    unit = canonical_unit(site.signal(signal).unit)
+    reading = snapshot.readings.get(signal)
+    before = reading.value if reading and value_at_end(site.signal(signal)) else None
+
+    def excess(traces: Traces) -> Array:
+        found = greatest_rate(
+            traces[signal], snapshot.step_s / 3600.0, mask, item.direction, before
+        )
+        return found - item.maximum
+
+    # What a step's change must be for the sensor to show it.
+    tolerance = TOLERANCE.get(unit, 0.0) * 3600.0 / snapshot.step_s
+    shown = "K" if unit == "degC" else SHOWN_UNITS.get(unit, unit)
+    text = f"{signal_label(site, signal)} changes by at most {item.maximum:g} {shown} an hour"
+    allowed = 0.0 if item.hard else 0.05
+    return Check(f"{name}:{signal}:rate", text, signal, item.hard, allowed, f"{shown}/h", tolerance,
+                 excess)  # fmt: skip
+
+
+def _stay(
+    site: Site, snapshot: Snapshot, name: str, item: MinimumTime, point: str,
+    mask: NDArray[np.bool_],
+) -> Check:  # fmt: skip
+    signal, threshold = (point, 0.0) if item.state == "same" else running_signal(site, point)
+    changed = snapshot.last_change.get(point)
+    held_s = np.inf if changed is None else (snapshot.as_of - changed).total_seconds()
+    reading = snapshot.readings.get(signal)
+    on_before = bool(reading and reading.value is not None and reading.value > threshold)
+
+    def excess(traces: Traces) -> Array:
+        shortest = shortest_stay(
+            traces[signal], item.state, threshold, float(snapshot.step_s), mask, on_before, held_s
+        )
+        return (item.minimum_s - shortest) / 60.0
+
+    label = signal_label(site, signal)
+    word = {"on": "runs", "off": "stands still", "same": "keeps a value"}[item.state]
+    text = f"{label} {word} for at least {item.minimum_s / 60:g} minutes"
+    return Check(f"{name}:{point}:{item.state}", text, signal, item.hard, 0.0, "min",
+                 0.5 * snapshot.step_s / 60.0, excess)  # fmt: skip
 
 
 def _keep_off(site: Site, name: str, item: KeepOff, mask: NDArray[np.bool_]) -> Check:

@@ -55,11 +55,6 @@ class _Trial:
     chosen: int
     least: int
 
-    @property
-    def asked(self) -> str:
-        """The KPI that decides which is better."""
-        return ASKED_KPI[self.intent.objectives[0].quantity]
-
 
 @dataclass(frozen=True)
 class _Finding:
@@ -149,7 +144,10 @@ def _play_until_clear(trial: _Trial, futures: Futures) -> _Seen:
         used = futures.part(0, look.count)
         tables = [kpis_of(trial.site, trial.snapshot, used, t) for t in traces]
         found = _longest_proven(trial, traces)
-        better = tables[trial.chosen][trial.asked] <= tables[0][trial.asked]
+        chosen = trial.chosen
+        better = _asked(trial, tables[chosen], traces[chosen]) <= _asked(
+            trial, tables[0], traces[0]
+        )
         still = unclear(
             _tallies(trial, found), better, found.passed, look.alpha, correction.probability
         )
@@ -179,6 +177,19 @@ def _stopped(seen: _Seen, n: int) -> str:
     if seen.used < n:
         return f"clear after {seen.used} of {n} futures"
     return f"all {n} used; not clear: {seen.still}" if seen.still else f"all {n} used"
+
+
+def _asked(trial: _Trial, table: Mapping[str, Array], traces: Mapping[str, Array]) -> Array:
+    """What was asked for first, the smaller the better, (n,): a KPI, or the charge that batteries
+    lack when reliability was (kWh on the mean)."""
+    quantity = trial.intent.objectives[0].quantity
+    if quantity in ASKED_KPI:
+        return table[ASKED_KPI[quantity]]
+    lacking = np.zeros(len(table["settled_cost"]))
+    for battery in trial.site.of_kind("battery"):
+        share = 1.0 - traces[f"{battery.id}.soc_pct"].mean(axis=1) / 100.0
+        lacking += float(getattr(battery, "capacity_kwh", 0.0)) * share
+    return lacking
 
 
 def _outcomes(trial: _Trial, seen: _Seen, some: Futures, seed: int) -> tuple[Outcome, ...]:

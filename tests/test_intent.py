@@ -229,7 +229,8 @@ def test_no_number_negation_or_asset_of_an_utterance_can_be_left_out_unnoticed(t
 def _named_by_itself(items: list[Any]) -> bool:
     """Whether the clause names its asset by another word too: import from the grid, ... starts."""
     kinds = {i.kind for i in items}
-    flows = {K.IMPORT, K.EXPORT, K.CHARGE, K.DISCHARGE, K.STARTS, K.QUANTITY, K.OBJECTIVE, K.SPEND}
+    flows = {K.IMPORT, K.EXPORT, K.CHARGE, K.DISCHARGE, K.STARTS, K.QUANTITY, K.OBJECTIVE, K.SPEND,
+             K.RESERVE}  # fmt: skip
     totals = any(
         i.kind is K.NUMBER and i.value.unit.dimension in ("energy", "money", "power") for i in items
     )

@@ -7,11 +7,15 @@ from planner.intent.subjects import kind_of
 from planner.intent.when import When
 from planner.intent.wish import Context, Ranked, Wish, quantity
 
+_LARGER = ("comfort", "reliability", "throughput")  # what is wished large
 _REFERENCES = (K.QUANTITY, K.OBJECTIVE, K.SUBJECT, K.SIGNAL)
 
 
 def parse_order(clause: Clause, context: Context) -> Wish | None:
     """Comfort first, then cost; comfort is more important than cost; prefer X over Y."""
+    weighed = _weighed(clause, context)
+    if weighed:
+        return weighed
     compare = clause.all(K.MORE_IMPORTANT, K.LESS_IMPORTANT)
     prefer, first = clause.has(K.PREFER), clause.has(K.FIRST)
     if clause.has(K.NUMBER, K.RANGE, K.NOT, K.OFF, K.STARTS) or not (compare or prefer or first):
@@ -45,6 +49,40 @@ def parse_order(clause: Clause, context: Context) -> Wish | None:
     )  # fmt: skip
 
 
+def _weighed(clause: Clause, context: Context) -> Wish | None:
+    """Cost is twice as important as emissions: weights, not an order."""
+    factors = clause.all(K.FACTOR)
+    if len(factors) != 1 or clause.has(K.NUMBER, K.RANGE, K.NOT, K.OFF, K.STARTS):
+        return None
+    named = clause.all(K.QUANTITY, K.OBJECTIVE)
+    left = [quantity(i.value) for i in named if i.start < factors[0].start]
+    right = [quantity(i.value) for i in named if i.start > factors[0].start]
+    if len(left) != 1 or len(right) != 1 or left == right:
+        return None
+    clause.take(K.FACTOR, K.QUANTITY, K.OBJECTIVE, K.LOW, K.MINIMISE, K.MAXIMISE, K.WEIGHT)
+    text = context.text[clause.start : clause.end]
+    times = float(factors[0].value)
+    pair = ((left[0], max(times, 1.0)), (right[0], max(1.0 / times, 1.0)))
+    objectives = tuple(Objective(quantity=q, weight=w, text=text) for q, w in pair)
+    return Wish(objectives=objectives, order=tuple(q for q, _ in pair))
+
+
+def parse_share(clause: Clause, context: Context) -> Wish | None:
+    """60 % cost: a weight, where the clause says nothing else."""
+    meant = [i for i in clause.content if i.kind is not K.WEIGHT]
+    numbers, named = clause.all(K.NUMBER), clause.all(K.QUANTITY)
+    if len(meant) != 2 or len(numbers) != 1 or len(named) != 1:
+        return None
+    share = numbers[0].value.low / 100.0
+    if numbers[0].value.unit.name != "percent" or not 0 < share < 1:
+        return None
+    clause.take(K.NUMBER, K.QUANTITY, K.WEIGHT)
+    text = context.text[clause.start : clause.end]
+    name = quantity(named[0].value)
+    objective = Objective(quantity=name, weight=round(share, 9), text=text)
+    return Wish(objectives=(objective,), order=(name,), share=share)
+
+
 def _pivot(clause: Clause, context: Context) -> float:
     """Where `prefer X over Y` and `prefer X to Y` change sides."""
     over = clause.all(K.ABOVE)
@@ -68,14 +106,14 @@ def _references(items: list[Item], context: Context) -> tuple[Ranked, ...]:
 
 def parse_objective(clause: Clause, context: Context) -> Wish | None:
     """Minimise energy cost; as cheap as possible; spare the heat pump."""
-    if clause.has(K.NOT, K.OFF, K.RANGE):
+    if clause.has(K.OFF, K.RANGE) or not _avoided(clause, context):
         return None
     names = _quantities(clause, context)
     if names is None:
         return None
     text = context.text[clause.start : clause.end]
     if isinstance(names, str):
-        clause.take(K.QUANTITY, K.OBJECTIVE, K.MINIMISE, K.MAXIMISE)
+        clause.take(K.QUANTITY, K.OBJECTIVE, K.MINIMISE, K.MAXIMISE, K.NOT)
         return Wish(questions=(names,))
     weights = _weights(clause)
     clause.take(
@@ -83,6 +121,7 @@ def parse_objective(clause: Clause, context: Context) -> Wish | None:
         K.MAXIMISE,
         K.OBJECTIVE,
         K.QUANTITY,
+        K.NOT,
         K.LOW,
         K.KEEP,
         K.SPARE,
@@ -107,11 +146,20 @@ def parse_objective(clause: Clause, context: Context) -> Wish | None:
     )  # fmt: skip
 
 
+def _avoided(clause: Clause, context: Context) -> bool:
+    """Whether every `not` of the clause is an `avoid` before what is to be made small."""
+    return all(
+        context.text[i.start : i.end].lower().startswith("avoid")
+        and clause.has(K.QUANTITY) and not clause.has(K.NUMBER, K.SPARE, K.STARTS)
+        for i in clause.all(K.NOT)
+    )  # fmt: skip
+
+
 def _quantities(clause: Clause, context: Context) -> list[str] | str | None:
     """Names of what to minimise, a question, or None if this is no objective."""
     whole = [i.value for i in clause.all(K.OBJECTIVE)]
     named = [i.value for i in clause.all(K.QUANTITY)]
-    down, up = clause.has(K.MINIMISE, K.LOW), clause.has(K.MAXIMISE)
+    down, up = clause.has(K.MINIMISE, K.LOW, K.NOT), clause.has(K.MAXIMISE)
     if clause.has(K.SPARE):
         clause.take(K.SUBJECT)
         return ["wear"] if clause.has(K.SUBJECT) and not named else None
@@ -130,7 +178,7 @@ def _quantities(clause: Clause, context: Context) -> list[str] | str | None:
     wrong = [
         n
         for n in named
-        if (n == "comfort" and down and not up) or (n != "comfort" and up and not down)
+        if (n in _LARGER and down and not up) or (n not in _LARGER and up and not down)
     ]
     if wrong:
         return f"Is {wrong[0]} to be made larger or smaller?"

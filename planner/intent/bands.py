@@ -1,7 +1,7 @@
 """Clauses with numbers: bands, one-sided bounds, caps on import and export, totals."""
 
 from graph.intent import Band, TotalLimit
-from planner.intent.bounds import DIRECTIONS, Bound, read_bound
+from planner.intent.bounds import DIRECTIONS, Bound, is_for_a_moment, read_bound
 from planner.intent.clause import Clause
 from planner.intent.heating_cooling import target_side
 from planner.intent.lexicon import K
@@ -19,6 +19,11 @@ def parse_bound(clause: Clause, context: Context) -> Wish | None:
     aim = clause.has(K.MINIMISE, K.MAXIMISE, K.OBJECTIVE, K.WEIGHT)
     if not amounts or (aim and not clause.has(*DIRECTIONS, K.RANGE)):
         return None
+    given = clause.take(K.SOURCE)
+    if given:
+        clause.take_known()
+        said = context.text[given[0].start : given[0].end]
+        return Wish(questions=(f"Nothing here controls the {said}: what is meant instead?",))
     doubts = [a.doubt for a in amounts if a.doubt]
     if doubts:
         clause.take(K.NUMBER, K.RANGE)
@@ -36,9 +41,13 @@ def _total(clause: Clause, context: Context, bound: Bound) -> Wish | None:
     quantity = {"energy": "energy", "money": "cost", "mass": "emissions"}[bound.unit.dimension]
     about = {i.value for i in clause.all(K.QUANTITY)}
     assets = named_assets(clause.all(K.SUBJECT, K.SIGNAL))
+    signal, question = _metered(context, assets, quantity)
+    if question:
+        clause.take(K.SUBJECT, K.SIGNAL)
+        return Wish(questions=(question,))
     if bound.low is not None or bound.high is None:
         return Wish(questions=(f"A total can only be bounded above: {quote(clause, context)}.",))
-    if about - {quantity} or any(kind_of(context.site, a) != "grid_connection" for a in assets):
+    if about - {quantity}:
         return None
     unit, value = _total_unit(bound, context.site.currency)
     if unit is None:
@@ -47,16 +56,77 @@ def _total(clause: Clause, context: Context, bound: Bound) -> Wish | None:
             f"{context.site.currency}?",
         ))  # fmt: skip
     clause.take(K.QUANTITY, K.SUBJECT, K.SIGNAL, K.SPEND, K.USE, K.IMPORT)
+    daily = bool(clause.take(K.PER_DAY))
     when = clause.when()
     limit = TotalLimit(
         quantity=quantity,
         maximum=value,
         unit=unit,
+        daily=daily,
+        signal=signal,
         hard=bound.strength != "soft",
         window=when.window,
         text=context.text[clause.start : clause.end],
     )
-    return Wish(constraints=(limit,), questions=when.questions, notes=when.notes)
+    return Wish(constraints=(limit,), assets=assets, questions=when.questions, notes=when.notes)
+
+
+def _metered(context: Context, assets: tuple[str, ...], quantity: str) -> tuple[str | None, str]:
+    """The power signal whose energy a total counts; None for the site's; or a question."""
+    whole = ("grid_connection", "load")
+    site = context.site
+    own = [a for a in assets if kind_of(site, a) not in whole]
+    if not own:
+        return None, ""
+    name = asset_name(site, own[0])
+    if len(own) > 1 or quantity != "energy":
+        return None, "A total can be of the whole site, or of one machine's energy: which is meant?"
+    if kind_of(site, own[0]) not in ("heat_pump", "air_unit"):
+        return None, (
+            f"The energy of the {name} cannot be limited as a total: only that of the whole site, "
+            "of a heat pump or of an air unit. What is meant?"
+        )
+    return f"{own[0]}.power_kw", ""
+
+
+def parse_reserve(clause: Clause, context: Context) -> Wish | None:
+    """Keep 30 % in the battery for an outage; hold 20 kWh in reserve."""
+    numbers = [i.value for i in clause.all(K.NUMBER)]
+    if not clause.has(K.RESERVE):
+        return None
+    if len(numbers) != 1 or numbers[0].doubt or clause.has(K.RANGE, K.AT_MOST, K.BELOW, K.NOT):
+        return None
+    named = named_assets(clause.take(K.SUBJECT, K.SIGNAL))
+    batteries = tuple(b for b in context.site.of_kind("battery") if not named or b.id in named)
+    if len(batteries) != 1 or len(named) > 1:
+        clause.take_known()
+        ask = f"A reserve is charge in a battery: in which one, in {quote(clause, context)}?"
+        return Wish(questions=(ask,))
+    battery, amount = batteries[0], numbers[0]
+    notes: tuple[str, ...] = ()
+    if amount.unit.dimension == "energy":
+        kwh = to_unit(amount.low, amount.unit, "kWh")
+        share = round(100.0 * kwh / float(getattr(battery, "capacity_kwh", 0.0)), 9)
+        notes = (f"{kwh:g} kWh are {share:g} % of the {asset_name(context.site, battery.id)}",)
+    elif amount.unit.dimension == "ratio":
+        share = amount.low
+    else:
+        clause.take_known()
+        return Wish(
+            questions=(f"How much is the reserve in {quote(clause, context)}: in % or kWh?",)
+        )
+    soft = bool(clause.take(K.SOFT))
+    clause.take(K.NUMBER, K.RESERVE, K.AT_LEAST, K.ABOVE, K.HARD, K.ATTRIBUTE, K.CHARGE, K.USE)
+    when = clause.when()
+    band = Band(
+        signals=(f"{battery.id}.soc_pct",), minimum=share, unit="%", hard=not soft,
+        chance=0.95 if soft else None, window=when.window,
+        text=context.text[clause.start : clause.end],
+    )  # fmt: skip
+    return Wish(
+        constraints=(band,), assets=(battery.id,), questions=when.questions,
+        notes=(*when.notes, *notes),
+    )  # fmt: skip
 
 
 def _total_unit(bound: Bound, currency: str) -> tuple[str | None, float]:
@@ -89,6 +159,7 @@ def _band(clause: Clause, context: Context, bound: Bound) -> Wish | None:
     hard = bound.strength == "hard" or (
         bound.strength == "plain" and None in (low, high) and _is_firm(context, signals)
         and not target_side(clause)  # a wish for warmth is no limit
+        and not (spec.unit == "degC" and is_for_a_moment(clause, context))
     )  # fmt: skip
     band = Band(
         signals=signals,

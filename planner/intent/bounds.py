@@ -56,7 +56,7 @@ def read_bound(clause: Clause, context: Context) -> tuple[Bound | None, str]:
                 return None, f"Two {side} bounds in {quote(clause, context)}: which one holds?"
             low, high = (item.value.low, high) if side == "low" else (low, item.value.low)
     elif len(amounts) == 1 and not directions:
-        low, high = _target(clause, amounts[0].value.low)
+        low, high = _target(clause, context, amounts[0].value.low)
         if low is high is None:
             return None, _exactly(clause, context, amounts[0].value)
     else:
@@ -71,10 +71,15 @@ def read_bound(clause: Clause, context: Context) -> tuple[Bound | None, str]:
     return Bound(low, high, unit, strength, chance), ""
 
 
-def _target(clause: Clause, value: float) -> tuple[float | None, float | None]:
+def _target(clause: Clause, context: Context, value: float) -> tuple[float | None, float | None]:
     """`heat the rooms to 22` bounds them below, `cool to 22` above; nothing else does."""
-    side = target_side(clause)
+    side = target_side(clause) or ("heating" if is_for_a_moment(clause, context) else "")
     return (value if side == "heating" else None), (value if side == "cooling" else None)
+
+
+def is_for_a_moment(clause: Clause, context: Context) -> bool:
+    """`22 °C by 7:00`: no less, where nothing could be meant to cool down to it."""
+    return any(i.value.at for i in clause.all(K.TIME)) and not context.site.of_kind("air_unit")
 
 
 def _exactly(clause: Clause, context: Context, amount: Amount) -> str:

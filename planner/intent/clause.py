@@ -8,9 +8,16 @@ from planner.intent.when import When, combine
 _AMOUNTS = (K.NUMBER, K.RANGE)
 _OPENERS = (K.MINIMISE, K.MAXIMISE, K.OBJECTIVE, K.KEEP, K.NOT, K.SPARE, K.THEN, K.PREFER)
 _HEADS = (K.NOT, K.OFF, K.STARTS, K.MINIMISE, K.SPARE, *_AMOUNTS)
+_ROLES = {K.IF: "if", K.UNLESS: "unless", K.EXCEPT: "except"}
+_EXCEPTED = (K.SUBJECT, K.SIGNAL, K.TIME, K.PER_DAY, K.UNKNOWN, K.HEAT, K.COOL)
+_AFTER_CONDITION = (
+    K.LET, K.KEEP, K.NOT, K.OFF, K.SUBJECT, K.THEN, K.MINIMISE, K.MAXIMISE, K.OBJECTIVE, K.USE,
+    K.IMPORT, K.EXPORT, K.CHARGE, K.DISCHARGE, K.SPARE, K.HEAT, K.COOL, K.UP, K.DOWN, K.AT_MOST,
+)  # fmt: skip
 # A clause of only these is the topic of the next one.
 _TOPIC = {
-    K.SUBJECT, K.SIGNAL, K.ATTRIBUTE, K.CHARGE, K.DISCHARGE, K.IMPORT, K.EXPORT, K.HARD, K.SOFT,
+    K.SUBJECT, K.SIGNAL, K.ATTRIBUTE, K.CHARGE, K.RESERVE, K.EACH_RUN,
+    K.DISCHARGE, K.IMPORT, K.EXPORT, K.HARD, K.SOFT,
 }  # fmt: skip
 # Items that may stand anywhere in a wish without changing it.
 LIGHT = (K.FILLER, K.KEEP, K.THEN, K.LET, K.MOVE)
@@ -22,6 +29,7 @@ class Clause:
 
     items: list[Item]
     opener: str = ""  # the break before it: "," "and" "." ...
+    role: str = ""  # if, unless or except: it says when, or for what, another clause holds
     taken: set[int] = field(default_factory=set)
 
     @property
@@ -48,6 +56,10 @@ class Clause:
         self.taken.update(n for n, _ in found)
         return [i for _, i in found]
 
+    def take_known(self) -> None:
+        """Everything but words that nobody knows: a question about the clause explains it."""
+        self.take(*(i.kind for i in self.items if i.kind is not K.UNKNOWN))
+
     def when(self) -> When:
         """All times of the clause in one, now explained."""
         return combine([i.value for i in self.take(K.TIME)])
@@ -68,11 +80,22 @@ def split(items: list[Item]) -> list[Clause]:
     clauses: list[Clause] = []
     current: list[Item] = []
     opener = ""
-    for n, item in enumerate(items):
+    for n, plain in enumerate(items):
+        item = _turned(plain, items[n + 1 :])
+        if item.kind is K.BREAK and _more_times(current, items[n + 1 :], item):
+            current.append(replace(item, kind=K.FILLER, value="and"))
+            continue
         if item.kind is K.BREAK and not _joins_subjects(current, items[n + 1 :], item):
             _close(clauses, current, opener)
             current, opener = [], str(item.value or "and")
             continue
+        if item.kind in _ROLES or _condition_ends(current, item):
+            if any(i.kind is not K.FILLER for i in current):
+                _close(clauses, current, opener)
+                opener = "" if item.kind in _ROLES else "then"
+            current = []
+            if item.kind is K.THEN:
+                continue
         if item.kind in _OPENERS and _complete(current, item):
             _close(clauses, current, opener)
             current, opener = [], ""
@@ -84,7 +107,34 @@ def split(items: list[Item]) -> list[Clause]:
 
 def _close(clauses: list[Clause], items: list[Item], opener: str) -> None:
     if any(i.kind is not K.FILLER for i in items):
-        clauses.append(Clause(list(items), opener))
+        role = next((_ROLES[i.kind] for i in items if i.kind in _ROLES), "")
+        clauses.append(Clause(list(items), opener, role=role))
+
+
+def _turned(item: Item, after: list[Item]) -> Item:
+    """`while the price` begins a condition; `but not below 20` is no exception."""
+    following = [i.kind for i in after if i.kind is not K.FILLER]
+    if item.kind is K.BREAK and item.value == "while" and following[:1] == [K.SOURCE]:
+        return replace(item, kind=K.IF)
+    if item.kind is K.EXCEPT and following[:1] and following[0] not in _EXCEPTED:
+        return replace(item, kind=K.NOT, value="")
+    return item
+
+
+def _more_times(current: list[Item], after: list[Item], mark: Item) -> bool:
+    """Whether `and` stands between two times of an exception: except at night and on weekends."""
+    meant = [i for i in current if i.kind is not K.FILLER]
+    following = [i.kind for i in after if i.kind is not K.FILLER]
+    joins = mark.value is None and following[:1] == [K.TIME]
+    ends = len(following) < 2 or following[1] in (K.BREAK, *_ROLES)
+    return joins and ends and bool(meant) and meant[0].kind is K.EXCEPT
+
+
+def _condition_ends(current: list[Item], item: Item) -> bool:
+    """Whether a condition has its number and what follows is what it is for."""
+    kinds = [i.kind for i in current if i.kind is not K.FILLER]
+    has_number = K.NUMBER in kinds and kinds[0] in (K.IF, K.UNLESS)
+    return has_number and item.kind in _AFTER_CONDITION
 
 
 def _complete(current: list[Item], item: Item) -> bool:
@@ -121,7 +171,7 @@ def _join_halves(clauses: list[Clause]) -> list[Clause]:
     joined: list[Clause] = []
     for clause in clauses:
         kinds = {i.kind for i in clause.content}
-        if joined and _needs_more(joined[-1], kinds):
+        if joined and not joined[-1].role and not clause.role and _needs_more(joined[-1], kinds):
             joined[-1] = Clause([*joined[-1].items, *clause.items], joined[-1].opener)
         else:
             joined.append(clause)
@@ -131,6 +181,7 @@ def _join_halves(clauses: list[Clause]) -> list[Clause]:
 def _needs_more(first: Clause, kinds: set[K]) -> bool:
     have = {i.kind for i in first.content}
     amount = bool(kinds & set(_AMOUNTS))
+    amount = amount or K.DURATION in kinds
     if have and have <= _TOPIC:
         return amount and not kinds & {K.SUBJECT, K.SIGNAL, K.QUANTITY, K.MINIMISE}
     # A time at the beginning belongs to the wish that follows; a horizon stands for itself.

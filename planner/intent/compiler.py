@@ -5,23 +5,28 @@ from datetime import UTC, datetime
 
 from graph.intent import Constraint, Intent, NotUnderstood, Reading, Window
 from graph.site import Site
-from planner.intent.aims import parse_objective, parse_order
-from planner.intent.bands import parse_bound
 from planner.intent.clause import Clause, split
 from planner.intent.horizon import Horizon, choose_horizon
-from planner.intent.items import read_items
+from planner.intent.items import read_items, read_slips
 from planner.intent.lexicon import Item, K
 from planner.intent.moments import WEEKDAYS, Now
+from planner.intent.parsers import read_clause
 from planner.intent.ranking import rank
+from planner.intent.refusals import paced_totals, refused_objectives, shares
+from planner.intent.relaxations import relax
 from planner.intent.restate import constraint_words, restate
-from planner.intent.site_limits import contradictions, outside, within_site
+from planner.intent.roles import Pending, read_role
+from planner.intent.site_limits import (
+    contradictions,
+    outside,
+    refused_constraint,
+    unclear_constraints,
+)
 from planner.intent.suggestions import not_understood
-from planner.intent.switching import parse_off, parse_starts
 from planner.intent.tokens import MAX_CHARACTERS
 from planner.intent.when import condensed
-from planner.intent.wish import Context, Wish, quote
+from planner.intent.wish import Context, Wish
 
-_PARSERS = (parse_order, parse_starts, parse_bound, parse_off, parse_objective)
 NO_OBJECTIVE = (
     "What is to be made small: energy cost, energy, CO2 emissions, peak demand or wear; "
     "or is it comfort that matters?"
@@ -63,15 +68,24 @@ def analyse(text: str, site: Site, now: datetime, actor: str = "operator") -> An
         return Analysis(Reading(text=text, intent=None, restatement="", questions=(question,)), ())
     clock = Now(now.astimezone(UTC), site.zone_info)
     items = read_items(text, site, clock)
-    context = Context(site, clock, text)
+    context = Context(site, clock, text, slips=read_slips(text, site))
     left: list[NotUnderstood] = []
     reported: set[int] = set()
-    for clause in split(items):
-        wish, unexplained = _read_clause(clause, context)
+    pending: Pending | None = None
+    clauses = split(items)
+    for n, clause in enumerate(clauses):
+        if clause.role:
+            context, pending, unexplained = read_role(clauses, n, context, pending)
+            clause = Clause(unexplained) if unexplained else clause
+        else:
+            pending = pending if pending and pending.goes_on(clause) else None
+        if not clause.role:
+            wish, unexplained = read_clause(clause, context)
+            wish = pending.apply(wish, clause, context) if pending else wish
+            context = _with(context, wish)
         if unexplained:
             left.extend(not_understood(text, unexplained, clause, site))
             reported.update(i.start for i in unexplained)
-        context = _with(context, wish)
     reading = _assemble(context, tuple(left), actor)
     return Analysis(reading, tuple((i, _fate(i, reported)) for i in items))
 
@@ -100,47 +114,15 @@ def _with(context: Context, wish: Wish) -> Context:
     return replace(context, before=(*context.before[:-1], joined))
 
 
-def _read_clause(clause: Clause, context: Context) -> tuple[Wish, list[Item]]:
-    """The wish of a clause and the items that nobody explained.
-
-    A clause that is explained in part only is not used: the part might turn its sense around.
-    """
-    for parser in _PARSERS:
-        attempt = Clause(clause.items, clause.opener)
-        wish = parser(attempt, context)
-        if wish is None:
-            continue
-        if wish.constraints and attempt.take(K.FIRST):
-            wish = replace(wish, foremost=True, order=(wish.assets,))
-        unknown = [i for i in attempt.leftover if i.kind is K.UNKNOWN]
-        if not attempt.leftover or (wish.questions and not unknown):
-            return wish, []
-        words = ", ".join(f"“{context.text[i.start : i.end]}”" for i in attempt.leftover)
-        question = f"What does {words} mean in {quote(clause, context)}? Say it in other words."
-        return Wish(questions=(*wish.questions, question)), attempt.leftover
-    if {i.kind for i in clause.content} == {K.TIME}:
-        when = clause.when()
-        return Wish(horizon=when, questions=when.questions, notes=when.notes), []
-    unexplained = clause.content or clause.items
-    if all(i.kind in (K.UNKNOWN, K.TIME, K.HARD, K.SOFT, K.TIMES, K.OR) for i in unexplained):
-        return Wish(), list(unexplained)
-    question = (
-        f"I did not understand {quote(clause, context)}: say it in other words or leave it out."
-    )
-    return Wish(questions=(question,)), list(unexplained)
-
-
 def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> Reading:
     site, wishes = context.site, context.before
     questions = [q for w in wishes for q in w.questions]
-    notes = [n for w in wishes for n in w.notes]
-    constraints: list[Constraint] = []
-    for said_so in (c for w in wishes for c in w.constraints):
-        constraint = said_so.model_copy(update={"window": condensed(said_so.window, context.now)})
-        cut, said, asked = within_site(constraint, site)
-        constraints.append(cut)
-        notes.extend(said)
-        questions.extend(asked)
+    refused = [r for w in wishes for r in w.refused] + refused_objectives(wishes, site)
+    notes = [*context.slips, *(n for w in wishes for n in w.notes)]
+    constraints, permissions = _constraints(context)
+    constraints, said, asked = relax(constraints, permissions, site)
+    refused += [r for c in constraints for r in refused_constraint(c, site)]
+    questions += [*asked, *unclear_constraints(constraints), *shares(wishes)]
     horizon = choose_horizon(wishes, constraints, context.now)
     ranking = rank(wishes, constraints)
     questions += [*horizon.questions, *contradictions(constraints), *ranking.questions]
@@ -149,11 +131,12 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
         for c in constraints
         if not horizon.questions and outside(c, horizon.start, horizon.end)
     ]
-    notes += _void(constraints, horizon, site)
+    notes += [*said, *_void(constraints, horizon, site), *paced_totals(constraints, horizon)]
     if not any(w.objectives for w in wishes):
         questions.append(NO_OBJECTIVE)
+    open_ = tuple(dict.fromkeys([*refused, *questions]))
     intent = None
-    if not questions:
+    if not open_:
         intent = Intent(
             text=context.text, actor=actor, objectives=ranking.objectives,
             constraints=tuple(constraints), start=horizon.start, end=horizon.end,
@@ -164,9 +147,22 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
         intent=intent,
         restatement=restate(intent, site) if intent else _so_far(constraints, context),
         not_understood=left,
-        questions=tuple(dict.fromkeys(questions)),
+        questions=open_,
+        refused=tuple(dict.fromkeys(refused)),
         assumptions=tuple(dict.fromkeys((*notes, *horizon.notes))),
     )
+
+
+def _constraints(context: Context) -> tuple[list[Constraint], list[Constraint]]:
+    """Every constraint that was said, and those of them that are permissions."""
+    found: list[Constraint] = []
+    permissions: list[Constraint] = []
+    for wish in context.before:
+        for said in wish.constraints:
+            window = condensed(said.window, context.now)
+            found.append(said.model_copy(update={"window": window}))
+            permissions += found[-1:] if wish.relaxes else []
+    return found, permissions
 
 
 def _void(constraints: list[Constraint], horizon: Horizon, site: Site) -> list[str]:

@@ -1,6 +1,6 @@
 """Heating and cooling in the words of operators, where rooms have a setpoint for each.
 
-Only sites with air units know these words: elsewhere *heating* may be the name of a machine.
+Only sites with air units know all of these words: elsewhere *heating* may be the name of a machine.
 """
 
 from functools import cache
@@ -30,8 +30,11 @@ def _phrases() -> dict[Phrase, tuple[K, str]]:
 
 
 def heating_cooling_phrases(site: Site) -> dict[Phrase, tuple[K, str]]:
-    """The words of this file, where the site has air units."""
-    return dict(_phrases()) if site.of_kind("air_unit") else {}
+    """The words of this file where the site has air units; where it has other rooms, the verb."""
+    if site.of_kind("air_unit"):
+        return dict(_phrases())
+    verbs = ("heat", "heats", "heated", "warm", "warmed", "preheat")
+    return {(verb,): (K.HEAT, "heating") for verb in verbs} if site.of_kind("zone") else {}
 
 
 def zones_of(site: Site, assets: tuple[str, ...]) -> tuple[str, ...] | None:

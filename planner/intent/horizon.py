@@ -10,8 +10,7 @@ from planner.intent.when import When
 from planner.intent.wish import Wish
 
 DEFAULT = timedelta(hours=24)
-STRETCH = timedelta(hours=48)  # a wish that reaches a little further extends the default
-LONGEST = timedelta(days=7)  # as far as weather forecasts carry
+LONGEST = timedelta(days=7)  # as far as weather forecasts carry; a later wish extends so far
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Horizon:
 
 
 def choose_horizon(wishes: Sequence[Wish], constraints: Sequence[Constraint], now: Now) -> Horizon:
-    """The horizon that the wishes name; else 24 h, stretched to 48 h by a wish that ends later."""
+    """The horizon that the wishes name; else 24 h, stretched by a wish that ends later."""
     said = [w.horizon for w in wishes if w.horizon]
     ends = {s.end for s in said if s.end}
     if len(ends) > 1:
@@ -68,7 +67,7 @@ def _default(said: list[When], constraints: Sequence[Constraint], now: Now) -> H
         note = "no end was named: the plan covers 24 hours from now"
         return Horizon(now.instant, now.instant + DEFAULT, (note,))
     local = f"{latest.astimezone(now.zone):%a %d %b %H:%M}"
-    if latest <= now.instant + STRETCH:
+    if latest <= now.instant + LONGEST:
         note = f"no end was named: the plan reaches until {local}, the latest time in the text"
         return Horizon(now.instant, latest, (note,))
     ask = f"A wish reaches until {local}: until when is the plan to reach?"

@@ -6,12 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 from graph.site import Site
+from planner.intent.durations import read_duration, read_factor
 from planner.intent.heating_cooling import heating_cooling_phrases
 from planner.intent.lexicon import NUMBER_WORDS, Item, K, Phrase, phrases
 from planner.intent.moments import Now, said
 from planner.intent.quantities import MONEY_SIGNS, NO_UNIT, UNITS, Amount, Unit
+from planner.intent.spelling import slips, spelled
 from planner.intent.times import read_time
-from planner.intent.tokens import Token, tokenize
+from planner.intent.tokens import Token
 from planner.intent.vocabulary import site_phrases
 
 _LONGEST = 6  # words of the longest phrase that is looked for
@@ -20,8 +22,8 @@ _THOUSANDS = re.compile(r"\d{1,3},\d{3}$")
 
 def read_items(text: str, site: Site, now: Now) -> list[Item]:
     """The items of `text` in order; together they cover every token."""
-    tokens = tokenize(text, frozenset(s.id for s in site.signals))
     known = _phrases(site)
+    tokens = [t for t, _ in spelled(text, site, known)]
     items: list[Item] = []
     i = 0
     while i < len(tokens):
@@ -29,6 +31,11 @@ def read_items(text: str, site: Site, now: Now) -> list[Item]:
         items.append(Item(kind, value, tokens[i].start, tokens[after - 1].end))
         i = after
     return items
+
+
+def read_slips(text: str, site: Site) -> tuple[str, ...]:
+    """The words of `text` that were read as others near them, as assumptions."""
+    return slips(text, site, _phrases(site))
 
 
 def _phrases(site: Site) -> dict[Phrase, tuple[K, Any]]:
@@ -46,6 +53,9 @@ def _item(
     if text.startswith(site.time_zone, tokens[i].start):
         end = tokens[i].start + len(site.time_zone)
         return K.FILLER, None, i + sum(tokens[i].start <= t.start < end for t in tokens)
+    lasting = read_duration(tokens, i) or read_factor(tokens, i)
+    if lasting:
+        return lasting
     chance = _chance(tokens, i)
     if chance:
         return K.CHANCE, *chance
@@ -138,7 +148,7 @@ def _number(tokens: list[Token], i: int) -> tuple[float, Unit, int, str] | None:
     token = tokens[i]
     if token.kind == "number":
         value = token.value
-    elif token.text in NUMBER_WORDS and not money and not negative:
+    elif _counts_once(tokens, i) and not money and not negative:
         value = float(NUMBER_WORDS[token.text])
     else:
         return None
@@ -147,6 +157,13 @@ def _number(tokens: list[Token], i: int) -> tuple[float, Unit, int, str] | None:
         doubt = f"is {token.text} a thousand or a decimal? Write it without the comma"
     unit, after = (replace(UNITS[(money.lower(),)]), i + 1) if money else _unit(tokens, i + 1)
     return (-value if negative else value), unit, after, doubt
+
+
+def _counts_once(tokens: list[Token], i: int) -> bool:
+    """Whether a word is a number; in `once the price rises` and `once started` it is none."""
+    if tokens[i].text != "once":
+        return tokens[i].text in NUMBER_WORDS
+    return i + 1 < len(tokens) and tokens[i + 1].text in ("a", "per", "each", "every", "daily")
 
 
 def _unit(tokens: list[Token], i: int) -> tuple[Unit, int]:

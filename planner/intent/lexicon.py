@@ -55,6 +55,21 @@ class K(StrEnum):
     COOL = "cool"
     FILLER = "filler"
     OR = "or"
+    IF = "if"
+    UNLESS = "unless"
+    EXCEPT = "except"
+    SOURCE = "source"  # what a condition reads: a price, carbon, the weather
+    PER_TIME = "per time"  # value: hours
+    PER_KWH = "per kwh"
+    DURATION = "duration"  # value: seconds
+    FACTOR = "factor"  # twice as important as; value: how many times
+    UP = "up"
+    DOWN = "down"
+    RUN_TIME = "run time"  # value: on, off or same
+    EACH_RUN = "each run"
+    CHANGE = "change"
+    RESERVE = "reserve"
+    VAGUE = "vague"
     UNKNOWN = "unknown"
 
 
@@ -71,7 +86,8 @@ class Item:
 Phrase = tuple[str, ...]
 
 _WORDS: tuple[tuple[K, Any, str], ...] = (
-    (K.MINIMISE, None, "minimise|minimize|minimising|minimizing|minimal|reduce|reducing|cut|"
+    (K.MINIMISE, None, "minimize the use of|use less|use as little|avoid wasting|"
+     "minimise|minimize|minimising|minimizing|minimal|reduce|reducing|cut|"
      "cutting|lower|lowering|decrease|save|saving|least|lowest|as little|as few|as low as possible|"
      "keep down|bring down"),
     (K.MAXIMISE, None, "maximise|maximize|maximising|maximizing|improve|best|most|highest"),
@@ -82,6 +98,9 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
     (K.OBJECTIVE, "comfort", "as comfortable as possible|comfortable|cosy|cozy"),
     (K.OBJECTIVE, "energy", "as efficient as possible|as efficiently as possible|"
      "as little energy as possible|as little electricity as possible"),
+    (K.OBJECTIVE, "reliability", "as reliable as possible|as resilient as possible|"
+     "as reliably as possible"),
+    (K.OBJECTIVE, "throughput", "as much output as possible|as productive as possible"),
     (K.OBJECTIVE, "peak", "peak shaving|shave peaks|shave the peaks|shave the peak|"
      "flatten the peak"),
     (K.QUANTITY, "cost", "cost|costs|energy cost|energy costs|electricity cost|electricity costs|"
@@ -95,6 +114,12 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "demand peaks|load peak|load peaks|demand charge|demand charges|highest import"),
     (K.QUANTITY, "comfort", "comfort|thermal comfort"),
     (K.QUANTITY, "discomfort", "discomfort"),
+    (K.QUANTITY, "reliability", "reliability|security of supply|supply security|resilience|"
+     "backup power|outage protection"),
+    (K.QUANTITY, "throughput", "throughput|production|output|production rate|yield|productivity"),
+    (K.QUANTITY, "penalty", "sla penalty|sla penalties|penalties|penalty|sla|slas|service level|"
+     "service levels|service level agreement|sla breaches|contract penalties|sla cost|sla costs|"
+     "contractual penalties|sla violations"),
     (K.QUANTITY, "wear", "wear|wear and tear|ageing|aging|battery wear|battery ageing|"
      "battery aging|cycling"),
     (K.WEIGHT, None, "weight|weighted"),
@@ -111,13 +136,14 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
     (K.BELOW, None, "below|under|beneath|less than|fewer than|lower than|smaller than|cooler than|"
      "colder than|<|undershoot"),
     (K.ABOVE, None, "above|over|more than|higher than|greater than|larger than|warmer than|"
-     "hotter than|exceed|exceeds|exceeding|>|overshoot"),
+     "hotter than|faster than|quicker than|exceed|exceeds|exceeding|>|overshoot"),
     (K.AT_LEAST, None, "at least|no less than|not less than|no fewer than|no lower than|"
      "not lower than|no colder than|no cooler than|minimum|minimum of|a minimum of|min|>=|≥|"
-     "at a minimum|or more|or above|or higher|or warmer"),
+     "no shorter than|at a minimum|or more|or above|or higher|or warmer"),
     (K.AT_MOST, None, "at most|limit|cap|restrict|no more than|not more than|no higher than|"
      "not higher than|"
-     "no warmer than|no hotter than|maximum|maximum of|a maximum of|max|<=|≤|up to|not exceeding|"
+     "no warmer than|no hotter than|no faster than|not faster than|no quicker than|"
+     "maximum|maximum of|a maximum of|max|<=|≤|up to|not exceeding|"
      "without exceeding|capped at|cap at|limited to|limit to|at the most|or less|"
      "or below|or lower|or fewer|or cooler|a budget of|budget of"),
     (K.OUTSIDE, None, "outside|out of|outside of|leave the band|leave the range"),
@@ -136,8 +162,63 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "heat pump starts|starts up|start ups|startups|compressor starts"),
     (K.TIMES, None, "times|time"),
     (K.PER_DAY, None, "a day|per day|each day|every day|daily|in a day|in one day|/ day"),
-    (K.PER_OTHER, None, "a week|per week|weekly|each week|every week|an hour|per hour|hourly|"
-     "each hour|every hour|a month|per month|monthly|every month|a year|per year"),
+    (K.PER_OTHER, None, "a week|per week|weekly|each week|every week|a month|per month|monthly|"
+     "every month|a year|per year"),
+    (K.PER_TIME, 1.0, "an hour|per hour|hourly|each hour|every hour|/ h|/ hr|/ hour|per h|"
+     "in an hour|within an hour|within one hour"),
+    (K.PER_TIME, 1 / 60, "a minute|per minute|each minute|every minute|/ min|/ minute|per min"),
+    (K.PER_KWH, None, "/ kwh|per kwh|a kwh|per kilowatt hour|a kilowatt hour|/ kilowatt hour|kwh"),
+    (K.IF, None, "if|when|whenever|once|in case|in the event that|only if|only when|only while|"
+     "as soon as|if ever"),
+    (K.UNLESS, None, "unless|except if|except when|except while|except whenever|but not if|"
+     "but not when|but not while|other than when|save when"),
+    (K.EXCEPT, None, "except|except for|except in|except on|except during|excluding|excepting|"
+     "apart from|other than|with the exception of|save for|but not|just not|not counting|"
+     "leaving out"),
+    (K.SOURCE, "import_price", "price|prices|electricity price|electricity prices|power price|"
+     "power prices|energy price|energy prices|import price|import prices|spot price|grid price|"
+     "price of electricity|price of power|price of energy|price of grid power|tariff|"
+     "electricity tariff"),
+    (K.SOURCE, "export_price", "export price|export prices|feed in price|feed in tariff|"
+     "export tariff|selling price|price for export|price for exports"),
+    (K.SOURCE, "carbon", "carbon intensity|grid carbon intensity|grid intensity|emission factor|"
+     "carbon intensity of the grid|co2 intensity|grid carbon|emission intensity"),
+    (K.SOURCE, "outdoor", "outdoor temperature|outside temperature|temperature outside|"
+     "temperature outdoors|ambient temperature|outside air|outdoor air|outdoor temp|outside temp|"
+     "outside air temperature|outdoor air temperature"),
+    (K.SOURCE, "pv", "pv production|solar production|pv output|solar output|pv power|solar power|"
+     "solar generation|pv generation|production of the pv"),
+    (K.UP, None, "heat up|heating up|warm up|warming up|raise|raising|increase|increasing|"
+     "ramp up|ramping up|upwards|heated up"),
+    (K.DOWN, None, "cool down|cooling down|ramp down|ramping down|downwards"),
+    (K.RUN_TIME, "on", "running time|running times|run time|run times|runtime|runtimes|on time|"
+     "up time|uptime|stay on|stays on|keep running|keeps running|stay running|keep it running|"
+     "on times"),
+    (K.RUN_TIME, "off", "off time|off times|downtime|down time|standing time|standstill|rest time|"
+     "pause|pauses|rest|rests|idle time|stay off|stays off|break time|stand still|stands still"),
+    (K.RUN_TIME, "same", "dwell|dwell time|dwell times|hold time|holding time"),
+    (K.EACH_RUN, None, "at a time|in one go|each time|per run|once started|once on|when it starts|"
+     "once it is on|once it runs|once it is running|whenever it runs|when it runs|in a row|"
+     "after each start|after starting|after a start|after every start|once off|once stopped|"
+     "after it stops|after stopping|after each stop|before the next start|before restarting|"
+     "before it starts again|before starting again|before it restarts|every time it starts|"
+     "at a stretch|without a break|once it has started|once it starts|once it is off|"
+     "once it stops|after a stop|between runs|when running"),
+    (K.CHANGE, None, "change|changes|changed|changing|adjust|adjusted|adjusting|vary|varies|ramp|"
+     "ramping|ramps|ramp rate|rate of change|more often than|more frequently than"),
+    (K.RESERVE, None, "reserve|in reserve|as a reserve|as reserve|for an outage|for outages|"
+     "for a power cut|for power cuts|for a blackout|for blackouts|for an emergency|"
+     "for emergencies|as backup|for backup|as a backup|as back up|in case of an outage|"
+     "in case the grid fails|in case of a power cut|in case the power fails|for grid failures|"
+     "in case of a blackout|as an emergency reserve|for a grid failure|if the grid fails|"
+     "backup|back up|for the case of an outage|in case of an emergency|emergency reserve|"
+     "in case of outage|reserved|set aside|untouched"),
+    (K.VAGUE, None, "a bit|a little|slightly|somewhat|a tad|a touch|too|reasonable|"
+     "reasonably|sensible|sensibly|nice|nicely|decent|acceptable|good|fine|ok|okay|enough|soon|"
+     "later|a while|plenty|as usual|the usual|normal|normally|warmer|colder|cooler|hotter|cold|"
+     "warm enough|hot|cosier|lots|a lot|much|quite|fairly|sort of|kind of|some|careful|quickly|"
+     "slowly|gently|moderate|moderately|appropriate|properly|optimal|optimise|optimize|better|"
+     "smart|sometimes|occasionally|rarely|long|short|early|late|often"),
     (K.OFF, None, "off|idle|switched off|turned off|turn off|switch off|shut off|shut down|stopped|"
      "stop|disable|disabled|standing still|at standstill|in maintenance|under maintenance|"
      "on maintenance|maintenance|out of service|out of order|unavailable|serviced|being serviced|"
@@ -162,18 +243,23 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
     (K.LESS_IMPORTANT, None, "less important than|matters less than|matter less than|"
      "comes after|come after"),
     (K.PREFER, None, "prefer|prefers|preferring|favour|favor|prioritise|prioritize"),
-    (K.BREAK, None, "and|but|while|whilst|with|plus|also|as well as|subject to|provided|"
-     "provided that|such that|so that|as long as|however|though|although|yet"),
+    (K.BREAK, "while", "while|whilst|as long as|provided|provided that"),
+    (K.BREAK, "with", "but|with|subject to|such that|so that|however|though|although|yet"),
+    (K.BREAK, None, "and|plus|also|as well as|&"),
     (K.OR, None, "or|nor"),
     (K.LET, None, "let|letting|lets|allow|allowing|allowed|permit|permitted|may|can|could|might"),
     (K.MOVE, None, "go|goes|going|drop|drops|dropping|fall|falls|falling|sink|sinks|rise|rises|"
-     "rising|climb|climbs|get|gets|getting|move|moves"),
+     "rising|climb|climbs|get|gets|getting|move|moves|drift|drifts|drifting|float|floats|slide|"
+     "slides|relax|settle|cool off|drift down|drift up|go down|go up|come down|sag|dip"),
     (K.FILLER, None, "the|a|an|of|in|on|at|please|to|is|are|be|been|being|we|i|you|want|wants|"
      "would|like|my|our|your|that|so|just|for|by|as|make|makes|sure|ensure|ensuring|"
      "its|their|me|us|need|needs|will|there|from|into|turn|turned|switch|shut|"
      "within|have|has|having|all|both|each|every|any|always within|hi|hello|thanks|thank|"
      "band|range|degrees of|our own|operation|during|goal|objective|target|aim|"
-     "ever|i'd|we'd|this|than|possible|value|values|amount|total|overall"),
+     "ever|i'd|we'd|this|than|possible|value|values|amount|total|overall|site|here|"
+     "which|do|does|back|it's|has to|have to|got to|kindly|could you|can you|would you|let us|"
+     "produces|produce|producing|generates|generate|delivers|deliver|"
+     "let's|i'm|we're|currently|plan|schedule|case|level of|rate|rates|speed|use of"),
 )  # fmt: skip
 
 NUMBER_WORDS = {

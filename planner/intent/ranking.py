@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from graph.intent import Band, Constraint, KeepOff, Objective, StartLimit, TotalLimit
+from graph.intent import (
+    Band,
+    Constraint,
+    KeepOff,
+    MinimumTime,
+    Objective,
+    RateLimit,
+    StartLimit,
+    TotalLimit,
+)
 from planner.intent.wish import Ranked, Wish
 
 
@@ -100,9 +109,11 @@ def _priority(
 def assets_of(constraint: Constraint) -> tuple[str, ...]:
     """The assets that a constraint speaks of."""
     match constraint:
-        case Band():
+        case Band() | RateLimit():
             return tuple(dict.fromkeys(s.split(".", 1)[0] for s in constraint.signals))
+        case MinimumTime():
+            return tuple(dict.fromkeys(p.split(".", 1)[0] for p in constraint.points))
         case StartLimit() | KeepOff():
             return (constraint.point.split(".", 1)[0],)
         case TotalLimit():
-            return ()
+            return (constraint.signal.split(".", 1)[0],) if constraint.signal else ()

@@ -5,19 +5,31 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import groupby, pairwise
 
-from graph.intent import Band, Constraint, Intent, KeepOff, Objective, StartLimit, TotalLimit
+from graph.intent import (
+    Band,
+    Constraint,
+    Intent,
+    KeepOff,
+    MinimumTime,
+    Objective,
+    RateLimit,
+    StartLimit,
+    TotalLimit,
+)
 from graph.site import Site
 from planner.intent.heating_cooling import all_kept_off, split_side
 from planner.intent.quantities import Unit
 from planner.intent.ranking import assets_of
 from planner.intent.subjects import kind_of, signals_of
 from planner.intent.vocabulary import asset_name
-from planner.intent.words import instant, number, unit_sign, window_words
+from planner.intent.words import condition_words, instant, number, unit_sign, window_words
 
 _QUANTITIES = {
     "cost": "minimise energy cost", "energy": "minimise grid energy",
     "emissions": "minimise CO2 emissions", "peak": "minimise peak demand",
     "comfort": "maximise comfort", "wear": "minimise wear",
+    "reliability": "maximise reliability", "throughput": "maximise throughput",
+    "penalty": "minimise SLA penalties",
 }  # fmt: skip
 _TOTALS = {"cost": "spend at most {}", "energy": "use at most {} from the grid",
            "emissions": "emit at most {} CO2"}  # fmt: skip
@@ -53,19 +65,45 @@ def _objectives(objectives: Sequence[Objective], lexicographic: bool) -> str:
 def constraint_words(constraint: Constraint, site: Site) -> str:
     """One constraint, with its window and whether it is hard or soft."""
     kind = "(hard)" if constraint.hard else "(soft)"
+    kind += condition_words(constraint.window, site.zone_info)
     match constraint:
         case Band():
             return f"{_band(constraint, site)} {kind}"
+        case RateLimit():
+            text = _rate(constraint)
+        case MinimumTime():
+            text = _stay(constraint, site)
         case StartLimit():
             name = asset_name(site, constraint.point.split(".", 1)[0])
             text = f"at most {constraint.maximum} {name} starts a day"
         case TotalLimit():
             unit = unit_sign(constraint.unit)
             text = _TOTALS[constraint.quantity].format(f"{number(constraint.maximum)} {unit}")
+            if constraint.signal:
+                name = asset_name(site, constraint.signal.split(".", 1)[0])
+                text = f"let the {name} use at most {number(constraint.maximum)} {unit}"
+            text += " a day" if constraint.daily else ""
         case KeepOff():
             text = f"keep {kept_off(site, (constraint,))} off"
     every_day = not isinstance(constraint, TotalLimit)
     return f"{text}{window_words(constraint.window, site.zone_info, every_day)} {kind}"
+
+
+def _rate(limit: RateLimit) -> str:
+    verb = {"both": "change", "up": "ramp up", "down": "ramp down"}[limit.direction]
+    unit = "K" if limit.unit == "degC" else unit_sign(limit.unit)
+    return f"{verb} {' and '.join(limit.signals)} by at most {number(limit.maximum)} {unit} an hour"
+
+
+def _stay(limit: MinimumTime, site: Site) -> str:
+    minutes = f"at least {number(limit.minimum_s / 60)} minutes at a time"
+    names = " and ".join(limit.points)
+    if limit.state == "same":
+        return f"hold {names} for {minutes}"
+    name = asset_name(site, limit.points[0].split(".", 1)[0])
+    if limit.state == "on":
+        return f"run the {name} for {minutes}"
+    return f"keep the {name} off for {minutes}"
 
 
 def _constraints(constraints: Sequence[Constraint], site: Site) -> list[str]:

@@ -1,4 +1,4 @@
-"""The site's limits always hold: a wish beyond them is cut to them, and that is said."""
+"""The site's limits always hold: a wish beyond them is refused by name, never cut to fit."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,47 +8,54 @@ from graph.site import Site
 from planner.intent.vocabulary import asset_name
 from planner.intent.words import number, unit_sign
 
-Checked = tuple[Constraint, tuple[str, ...], tuple[str, ...]]
 
-
-def within_site(constraint: Constraint, site: Site) -> Checked:
-    """The constraint cut to the site's limits, what was cut, and questions if nothing is left."""
+def refused_constraint(constraint: Constraint, site: Site) -> tuple[str, ...]:
+    """Why a wish beyond the site's limits is refused; empty for one within them."""
     match constraint:
         case Band():
             return _band(constraint, site)
         case StartLimit():
             limit = site.signal(constraint.point).max_starts_per_day
             if limit is not None and constraint.maximum > limit:
-                note = f"the site allows {limit} starts a day: that limit holds"
-                return constraint.model_copy(update={"maximum": limit}), (note,), ()
-    return constraint, (), ()
+                said = constraint.text.strip()
+                return (
+                    f"“{said}” is beyond the site's limit of {limit} starts a day: "
+                    f"that limit holds. At most how many, up to {limit}?",
+                )
+    return ()
 
 
-def _band(band: Band, site: Site) -> Checked:
-    unit = unit_sign(band.unit)
-    if band.minimum is not None and band.maximum is not None and band.minimum >= band.maximum:
-        empty = f"{number(band.minimum)} {unit} is not below {number(band.maximum)} {unit}"
-        return band, (), (f"In “{band.text.strip()}” nothing is left: {empty}. What is meant?",)
-    low, high = band.minimum, band.maximum
-    notes: list[str] = []
+def _band(band: Band, site: Site) -> tuple[str, ...]:
+    unit, low, high = unit_sign(band.unit), band.minimum, band.maximum
     for signal in band.signals:
         first, last = reachable(site, signal)
         name = asset_name(site, signal.split(".", 1)[0])
         if (low is not None and low > last) or (high is not None and high < first):
-            reach = reach_words(site, signal)
-            return band, (), (f"The {name} ({signal}) {reach}: what is meant?",)
+            return (f"The {name} ({signal}) {reach_words(site, signal)}: what is meant?",)
         least, most = limits(site, signal)
-        if low is not None and least is not None and low < least:
-            notes.append(f"the site's limit for the {name}, at least {number(least)} {unit}, holds")
-            low = least
-        if high is not None and most is not None and high > most:
-            notes.append(f"the site's limit for the {name}, at most {number(most)} {unit}, holds")
-            high = most
-    return (
-        band.model_copy(update={"minimum": low, "maximum": high}),
-        tuple(dict.fromkeys(notes)),
-        (),
-    )
+        for value, edge, word in ((low, least, "at least"), (high, most, "at most")):
+            if value is None or edge is None:
+                continue
+            if value < edge if word == "at least" else value > edge:
+                return (
+                    f"“{band.text.strip()}” is beyond the site's limit for the {name}, {word} "
+                    f"{number(edge)} {unit}: that limit holds. What is wished within it?",
+                )
+    return ()
+
+
+def unclear_constraints(constraints: Sequence[Constraint]) -> tuple[str, ...]:
+    """Bands that leave nothing."""
+    found = []
+    for band in constraints:
+        if not isinstance(band, Band) or band.minimum is None or band.maximum is None:
+            continue
+        if band.minimum >= band.maximum:
+            unit = unit_sign(band.unit)
+            empty = f"{number(band.minimum)} {unit} is not below {number(band.maximum)} {unit}"
+            text = band.text.strip()
+            found.append(f"In “{text}” nothing is left: {empty}. What is meant?")
+    return tuple(found)
 
 
 def limits(site: Site, signal: str) -> tuple[float | None, float | None]:
@@ -101,6 +108,9 @@ def contradictions(constraints: Sequence[Constraint]) -> tuple[str, ...]:
 
 
 def _overlap(a: Window, b: Window) -> bool:
+    bare = [w.model_copy(update={"exceptions": ()}) for w in (a, b)]
+    if bare[1] in a.exceptions or bare[0] in b.exceptions:
+        return False
     if a.start and b.end and a.start >= b.end:
         return False
     if b.start and a.end and b.start >= a.end:

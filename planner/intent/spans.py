@@ -29,14 +29,19 @@ _LEADS = ("on the", "over the", "during the", "for the", "at the", "in the", "on
 
 def read_hours(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
     """Peak hours, at night, in the evenings, on weekdays, at the weekend."""
-    j = i + said(tokens, i, *_LEADS)
+    j = i + said(tokens, i, *_LEADS, "when", "while", "whenever")
     if n := said(tokens, j, "off peak hours", "off peak times", "off peak", "cheap hours",
-                 "low tariff", "cheapest hours"):  # fmt: skip
+                 "low tariff", "cheapest hours", "power is cheap", "electricity is cheap",
+                 "energy is cheap",
+                 "prices are low", "the price is low"):  # fmt: skip
         return _tariff(site, now, False), j + n
     if n := said(tokens, j, "on peak hours", "peak hours", "peak times", "peak time",
                  "peak periods", "peak period", "peak tariff", "peak rates", "on peak",
                  "expensive hours", "most expensive hours", "dearest hours", "peak price hours",
-                 "high tariff"):  # fmt: skip
+                 "high tariff", "power is expensive", "electricity is expensive",
+                 "energy is expensive", "power is dear",
+                 "prices are high", "the price is high", "the price peaks",
+                 "electricity is dear"):  # fmt: skip
         return _tariff(site, now, True), j + n
     if n := said(tokens, j, "office hours", "working hours", "business hours", "opening hours"):
         return _working_hours(site, " ".join(t.text for t in tokens[j : j + n])), j + n
@@ -48,6 +53,8 @@ def read_hours(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
         return When(daily=("06:00", "22:00")), j + n
     if j > i and tokens[i].text == "during" and (n := said(tokens, j, "day")):
         return When(daily=("06:00", "22:00")), j + n
+    if tokens[i].text in ("when", "while", "whenever"):
+        return None
     j += said(tokens, j, "every", "each") or 0
     if j == i:
         return None

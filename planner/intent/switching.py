@@ -1,5 +1,7 @@
 """Clauses about starts and standstill."""
 
+from dataclasses import replace
+
 from graph.intent import Band, Constraint, KeepOff, StartLimit
 from graph.signals import Role
 from graph.site import Site
@@ -24,8 +26,8 @@ def parse_starts(clause: Clause, context: Context) -> Wish | None:
     if clause.has(K.MINIMISE, K.RANGE, K.OFF) or len(numbers) > 1:
         return None
     said = context.text[clause.start : clause.end]
-    if clause.has(K.PER_OTHER):
-        clause.take(*(i.kind for i in clause.items))
+    if clause.has(K.PER_OTHER, K.PER_TIME):
+        clause.take_known()
         return Wish(
             questions=(f"Starts are counted by the day: how many a day are meant by “{said}”?",)
         )
@@ -141,6 +143,9 @@ def _once(clause: Clause, now: Now) -> tuple[When, tuple[str, ...]]:
     """Bare hours of a standstill are those to come; with `every day` they come back daily."""
     daily = bool(clause.take(K.PER_DAY))
     when = clause.when()
+    if when.at:
+        ask = "A standstill has a beginning and an end: from when until when?"
+        return replace(when, questions=(*when.questions, ask)), when.notes
     if daily or not when.daily or when.start or when.end or when.days:
         return when, when.notes
     start, end = next_hours(when.daily, now)

@@ -70,6 +70,11 @@ def _inherited(
     )
 
 
+def antecedent(context: Context) -> tuple[str, ...]:
+    """What `it` means: what was spoken of last; the rooms, where nothing was."""
+    return context.last_assets or tuple(z.id for z in context.site.of_kind("zone"))
+
+
 def _flow(
     clause: Clause, context: Context, assets: tuple[str, ...], unit: Unit
 ) -> tuple[tuple[str, ...], int, str] | None:

@@ -30,7 +30,27 @@ def read_time(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
         found = reader(tokens, i, now)
         if found:
             return found
-    return read_hours(tokens, i, now, site) or read_days(tokens, i, now)
+    return (
+        _instant(tokens, i, now, site)
+        or read_hours(tokens, i, now, site)
+        or read_days(tokens, i, now)
+    )
+
+
+def _instant(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
+    """By 07:00, at 18:00: a wish for one moment, the step of the site at whose end it lies."""
+    by = said(tokens, i, "by", "no later than", "not later than", "at the latest by")
+    n = by or said(tokens, i, "at")
+    found = read_moment(tokens, i + n, now, bare_allowed=False) if n else None
+    if found is None or found[0].seconds is None:
+        return None
+    span = _end(found[0], now)
+    if span.end is None:
+        return span, found[1]
+    clock = f"{span.end.astimezone(now.zone):%a %d %b %H:%M}"
+    note = f"“{'by' if by else 'at'}” is read as a wish for that moment, {clock}"
+    end = span.end + timedelta(seconds=site.step_s)
+    return replace(span, start=span.end, end=end, at=True, notes=(*span.notes, note)), found[1]
 
 
 def _until(tokens: list[Token], i: int, now: Now) -> Found:

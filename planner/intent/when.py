@@ -9,13 +9,15 @@ from planner.intent.moments import DAY_S, Now, wall_to_utc
 
 @dataclass(frozen=True)
 class When:
-    """A span as far as it was said. daily: two HH:MM. days: recurring. until: an end was named."""
+    """A span as far as it was said. daily: two HH:MM. days: recurring. until: an end was named.
+    at: it is one moment."""
 
     start: datetime | None = None
     end: datetime | None = None
     daily: tuple[str, str] | None = None
     days: tuple[str, ...] = ()
     until: bool = False
+    at: bool = False
     notes: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
 
@@ -46,6 +48,7 @@ def combine(spans: list[When]) -> When:
             whole.daily or span.daily,
             whole.days or span.days,
             whole.until or span.until,
+            whole.at or span.at,
             whole.notes + span.notes,
             whole.questions + span.questions + questions,
         )

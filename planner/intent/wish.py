@@ -19,6 +19,8 @@ class Wish:
     order: what it ranks, most important first. compared: the order was said by comparing.
     foremost: it says first. follows: it says then.
     horizon: a time that bounds the whole plan. assets: what it speaks of.
+    relaxes: it is a permission: see `relaxations`. refused: the questions that say no.
+    share: of an objective said in per cent.
     """
 
     objectives: tuple[Objective, ...] = ()
@@ -31,6 +33,9 @@ class Wish:
     assets: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    relaxes: bool = False
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Context:
     now: Now
     text: str
     before: tuple[Wish, ...] = field(default=())
+    slips: tuple[str, ...] = ()  # words that were mended
 
     @property
     def last_assets(self) -> tuple[str, ...]:
@@ -62,6 +68,7 @@ def quantity(name: str) -> Quantity:
     """The domain's name of a quantity."""
     names: dict[str, Quantity] = {
         "cost": "cost", "energy": "energy", "emissions": "emissions", "peak": "peak",
-        "comfort": "comfort", "discomfort": "comfort", "wear": "wear",
+        "comfort": "comfort", "discomfort": "comfort", "wear": "wear", "reliability": "reliability",
+        "throughput": "throughput", "penalty": "penalty",
     }  # fmt: skip
     return names[name]

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from graph.intent import Window
+from graph.intent import Condition, Window
 
 _SIGNS = {"degC": "°C", "degF": "°F", "percent": "%", "delta_degC": "K"}
 _ALL = {"mon": "Mondays", "tue": "Tuesdays", "wed": "Wednesdays", "thu": "Thursdays",
@@ -30,6 +30,29 @@ def instant(when: datetime, zone: ZoneInfo, year: bool = True) -> str:
     both = {local.replace(fold=f).utcoffset() for f in (0, 1)}
     twice = len(both) == 2 and when == local.astimezone(when.tzinfo)
     return f"{day} {clock} {local.tzname()}" if twice else f"{day} {clock}"
+
+
+_OPS = {"above": "above", "at_least": "at least", "below": "below", "at_most": "at most"}
+_SOURCES = {"import_price": "the import price", "export_price": "the export price",
+            "carbon": "the carbon intensity"}  # fmt: skip
+
+
+def condition_words(window: Window, zone: ZoneInfo) -> str:
+    """What a window's condition and exceptions add: if ..., unless ..., except ..., or nothing."""
+    words = ""
+    if window.condition:
+        words += f" if {_condition(window.condition)}"
+    for exception in window.exceptions:
+        if exception.condition:
+            words += f" unless {_condition(exception.condition)}"
+        else:
+            words += f" except{window_words(exception, zone, True)}"
+    return words
+
+
+def _condition(condition: Condition) -> str:
+    source = _SOURCES.get(condition.source, condition.source)
+    return f"{source} is {_OPS[condition.op]} {number(condition.value)} {unit_sign(condition.unit)}"
 
 
 def window_words(window: Window, zone: ZoneInfo, every_day: bool) -> str:

@@ -1,0 +1,52 @@
+"""The wish of one clause: by the first parser that explains all of it."""
+
+from dataclasses import replace
+
+from planner.intent.aims import parse_objective, parse_order, parse_share
+from planner.intent.bands import parse_bound, parse_reserve
+from planner.intent.clause import Clause
+from planner.intent.lexicon import Item, K
+from planner.intent.pace import parse_minimum_time, parse_rate
+from planner.intent.relaxations import parse_relaxation
+from planner.intent.switching import parse_off, parse_starts
+from planner.intent.wish import Context, Wish, quote
+
+_PARSERS = (
+    parse_order, parse_minimum_time, parse_starts, parse_rate, parse_relaxation, parse_reserve,
+    parse_share, parse_bound, parse_off, parse_objective,
+)  # fmt: skip
+
+
+def read_clause(clause: Clause, context: Context) -> tuple[Wish, list[Item]]:
+    """The wish of a clause and the items that nobody explained.
+
+    A clause that is explained in part only is not used: the part might turn its sense around.
+    """
+    vague = clause.all(K.VAGUE)
+    if vague:
+        said = context.text[vague[0].start : vague[0].end]
+        ask = f"“{said}” in {quote(clause, context)} is no number: how much, or until when?"
+        return Wish(questions=(ask,)), []
+    for parser in _PARSERS:
+        attempt = Clause(clause.items, clause.opener)
+        wish = parser(attempt, context)
+        if wish is None:
+            continue
+        if wish.constraints and attempt.take(K.FIRST):
+            wish = replace(wish, foremost=True, order=(wish.assets,))
+        unknown = [i for i in attempt.leftover if i.kind is K.UNKNOWN]
+        if not attempt.leftover or (wish.questions and not unknown):
+            return wish, []
+        words = ", ".join(f"“{context.text[i.start : i.end]}”" for i in attempt.leftover)
+        question = f"What does {words} mean in {quote(clause, context)}? Say it in other words."
+        return Wish(questions=(*wish.questions, question)), attempt.leftover
+    if {i.kind for i in clause.content} == {K.TIME}:
+        when = clause.when()
+        return Wish(horizon=when, questions=when.questions, notes=when.notes), []
+    unexplained = clause.content or clause.items
+    if all(i.kind in (K.UNKNOWN, K.TIME, K.HARD, K.SOFT, K.TIMES, K.OR) for i in unexplained):
+        return Wish(), list(unexplained)
+    question = (
+        f"I did not understand {quote(clause, context)}: say it in other words or leave it out."
+    )
+    return Wish(questions=(question,)), list(unexplained)
