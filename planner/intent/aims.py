@@ -172,7 +172,8 @@ def _quantities(clause: Clause, context: Context) -> list[str] | str | None:
     if whole and not clause.has(K.NUMBER):
         _take_whole_site(clause, context)
         return list(dict.fromkeys([*whole, *named]))
-    if not named or not (down or up or context.after_objective):
+    alone = all(i.kind in (K.QUANTITY, K.THEN) for i in clause.content)
+    if not named or not (down or up or context.after_objective or alone):
         return None
     _take_whole_site(clause, context)
     wrong = [

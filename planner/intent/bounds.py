@@ -73,7 +73,9 @@ def read_bound(clause: Clause, context: Context) -> tuple[Bound | None, str]:
 
 def _target(clause: Clause, context: Context, value: float) -> tuple[float | None, float | None]:
     """`heat the rooms to 22` bounds them below, `cool to 22` above; nothing else does."""
-    side = target_side(clause) or ("heating" if is_for_a_moment(clause, context) else "")
+    side = target_side(clause)
+    if not side and is_for_a_moment(clause, context):
+        side = "cooling" if clause.has(K.DISCHARGE, K.COOL, K.DOWN) else "heating"
     return (value if side == "heating" else None), (value if side == "cooling" else None)
 
 

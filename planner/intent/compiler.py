@@ -13,7 +13,7 @@ from planner.intent.moments import WEEKDAYS, Now
 from planner.intent.parsers import read_clause
 from planner.intent.ranking import rank
 from planner.intent.refusals import paced_totals, refused_objectives, shares
-from planner.intent.relaxations import relax
+from planner.intent.relaxations import overrides, relax
 from planner.intent.restate import constraint_words, restate
 from planner.intent.roles import Pending, read_role
 from planner.intent.site_limits import (
@@ -121,6 +121,8 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
     notes = [*context.slips, *(n for w in wishes for n in w.notes)]
     constraints, permissions = _constraints(context)
     constraints, said, asked = relax(constraints, permissions, site)
+    constraints, replaced = overrides(constraints)
+    said += replaced
     refused += [r for c in constraints for r in refused_constraint(c, site)]
     questions += [*asked, *unclear_constraints(constraints), *shares(wishes)]
     horizon = choose_horizon(wishes, constraints, context.now)

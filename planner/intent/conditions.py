@@ -59,7 +59,7 @@ def _read(clause: Clause, context: Context) -> Read:
 def _source(clause: Clause, context: Context, numbers: list[Amount]) -> tuple[str, str]:
     """What the condition reads, or a question."""
     site = context.site
-    named = {i.value for i in clause.take(K.SOURCE)}
+    named = {i.value for i in clause.take(K.SOURCE)} | {"outdoor" for _ in clause.take(K.OUTSIDE)}
     assets = named_assets(clause.take(K.SUBJECT, K.SIGNAL))
     if named & {"import_price", "export_price", "carbon"}:
         only = {a for a in assets if kind_of(site, a) != "grid_connection"}

@@ -67,11 +67,29 @@ def _item(
     if amount:
         kind = K.NUMBER if amount[0].low == amount[0].high else K.RANGE
         return kind, *amount
+    shared = _shares_noun(tokens, i, known)
+    if shared:
+        return K.SUBJECT, shared, i + 1
     for n in range(min(_LONGEST, len(tokens) - i), 0, -1):
         found = known.get(tuple(t.text for t in tokens[i : i + n]))
         if found and not _or_before_a_number(tokens, i, n):
             return *found, i + n
     return _mark(tokens[i]), tokens[i].text, i + 1
+
+
+def _shares_noun(tokens: list[Token], i: int, known: dict[Phrase, Any]) -> tuple[str, ...]:
+    """The assets of the first of two that share their noun: the north and (the) south rooms."""
+    if (tokens[i].text,) in known or tokens[i].kind != "word":
+        return ()
+    j = i + 1 + (said(tokens, i + 1, "and", ",", "or", "and the") or 0)
+    if j == i + 1:
+        return ()
+    nouns = [tokens[k].text for k in range(j + 1, min(j + 5, len(tokens)))]
+    for noun in nouns:  # the north, east and west rooms
+        kind, assets = known.get((tokens[i].text, noun), (None, ()))
+        if kind is K.SUBJECT and known.get((tokens[j].text, noun)):
+            return tuple(assets)
+    return ()
 
 
 def _or_before_a_number(tokens: list[Token], i: int, n: int) -> bool:

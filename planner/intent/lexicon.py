@@ -69,6 +69,7 @@ class K(StrEnum):
     EACH_RUN = "each run"
     CHANGE = "change"
     RESERVE = "reserve"
+    ONLY = "only"
     VAGUE = "vague"
     UNKNOWN = "unknown"
 
@@ -93,6 +94,10 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
     (K.MAXIMISE, None, "maximise|maximize|maximising|maximizing|improve|best|most|highest"),
     (K.OBJECTIVE, "cost", "as cheap as possible|as cheaply as possible|cheapest|cheaply|"
      "as inexpensive as possible|save money|for as little money as possible"),
+    (K.OBJECTIVE, "cost", "min cost|min costs|min energy cost|minimal cost|lowest cost"),
+    (K.OBJECTIVE, "emissions", "min emissions|min co2|min carbon|minimal emissions"),
+    (K.OBJECTIVE, "energy", "min energy|minimal energy"),
+    (K.OBJECTIVE, "peak", "min peak|minimal peak"),
     (K.OBJECTIVE, "emissions", "as green as possible|as clean as possible|greenest|"
      "as climate friendly as possible"),
     (K.OBJECTIVE, "comfort", "as comfortable as possible|comfortable|cosy|cozy"),
@@ -168,8 +173,8 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "in an hour|within an hour|within one hour"),
     (K.PER_TIME, 1 / 60, "a minute|per minute|each minute|every minute|/ min|/ minute|per min"),
     (K.PER_KWH, None, "/ kwh|per kwh|a kwh|per kilowatt hour|a kilowatt hour|/ kilowatt hour|kwh"),
-    (K.IF, None, "if|when|whenever|once|in case|in the event that|only if|only when|only while|"
-     "as soon as|if ever"),
+    (K.ONLY, None, "only|solely|exclusively"),
+    (K.IF, None, "if|when|whenever|once|in case|in the event that|as soon as|if ever"),
     (K.UNLESS, None, "unless|except if|except when|except while|except whenever|but not if|"
      "but not when|but not while|other than when|save when"),
     (K.EXCEPT, None, "except|except for|except in|except on|except during|excluding|excepting|"
@@ -258,6 +263,7 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "band|range|degrees of|our own|operation|during|goal|objective|target|aim|"
      "ever|i'd|we'd|this|than|possible|value|values|amount|total|overall|site|here|"
      "which|do|does|back|it's|has to|have to|got to|kindly|could you|can you|would you|let us|"
+     "matter|matters|count|counts|good morning|good evening|good afternoon|hey|dear all|"
      "produces|produce|producing|generates|generate|delivers|deliver|"
      "let's|i'm|we're|currently|plan|schedule|case|level of|rate|rates|speed|use of"),
 )  # fmt: skip

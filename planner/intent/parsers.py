@@ -8,11 +8,12 @@ from planner.intent.clause import Clause
 from planner.intent.lexicon import Item, K
 from planner.intent.pace import parse_minimum_time, parse_rate
 from planner.intent.relaxations import parse_relaxation
-from planner.intent.switching import parse_off, parse_starts
+from planner.intent.switching import parse_off, parse_only, parse_starts
 from planner.intent.wish import Context, Wish, quote
 
 _PARSERS = (
-    parse_order, parse_minimum_time, parse_starts, parse_rate, parse_relaxation, parse_reserve,
+    parse_order, parse_minimum_time, parse_starts, parse_rate, parse_only, parse_relaxation,
+    parse_reserve,
     parse_share, parse_bound, parse_off, parse_objective,
 )  # fmt: skip
 

@@ -127,6 +127,33 @@ def relax(
     return found, notes, questions
 
 
+def overrides(constraints: Sequence[Constraint]) -> tuple[list[Constraint], list[str]]:
+    """Where a later band of some hours is looser than an earlier one that always holds, it takes
+    its place in its window: rooms 20-24, at night 16-26.
+
+    Returns:
+        The constraints, and what was assumed.
+    """
+    found, notes = list(constraints), list[str]()
+    for later in [c for c in constraints if isinstance(c, Band) and c.window != Window()]:
+        if later.window.exceptions or not any(c is later for c in found):
+            continue
+        before = found[: next(k for k, c in enumerate(found) if c is later)]
+        base = [c for c in before if isinstance(c, Band) and _loosens(later, c)
+                and c.window == Window() and (later.hard or not c.hard)]  # fmt: skip
+        if not base:
+            continue
+        found = [
+            part for c in found
+            for part in (_without(c, later) if any(c is b for b in base) else [c])
+        ]  # fmt: skip
+        notes += [
+            f"“{later.text.strip()}” takes the place of “{c.text.strip()}” in its time"
+            for c in base
+        ]
+    return found, notes
+
+
 def _loosens(band: Band, constraint: Band) -> bool:
     """Whether a permission gives way where the constraint would not."""
     below = None not in (band.minimum, constraint.minimum) and (

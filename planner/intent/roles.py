@@ -44,6 +44,8 @@ def conditional(wish: Wish, condition: Condition, unless: bool, text: str) -> Wi
         ask = f"An objective holds for the whole plan: what is to hold {text}?"
         return replace(wish, questions=(*wish.questions, ask))
     found: list[Constraint] = []
+    if wish.inverted:  # run it only if ...: off unless ...
+        wish, unless = replace(wish, questions=wish.questions[:-1], inverted=False), not unless
     for constraint in wish.constraints:
         window = on_condition(constraint.window, condition, unless)
         if window is None:

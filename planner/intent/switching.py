@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from graph.intent import Band, Constraint, KeepOff, StartLimit
+from graph.intent import Band, Constraint, KeepOff, StartLimit, Window
 from graph.signals import Role
 from graph.site import Site
 from planner.intent.clause import Clause
@@ -11,7 +11,7 @@ from planner.intent.lexicon import K
 from planner.intent.moments import Now
 from planner.intent.subjects import kind_of, named_assets
 from planner.intent.vocabulary import asset_name
-from planner.intent.when import When, next_hours
+from planner.intent.when import When, condensed, next_hours
 from planner.intent.wish import Context, Wish
 
 _DIRECTIONS = (K.AT_LEAST, K.AT_MOST, K.ABOVE, K.BELOW)
@@ -118,6 +118,33 @@ def parse_off(clause: Clause, context: Context) -> Wish | None:
         KeepOff(point=p, hard=not soft, window=when.window, text=text) for p in points.values() if p
     )
     return Wish(constraints=off, assets=assets, questions=when.questions, notes=notes)
+
+
+def parse_only(clause: Clause, context: Context) -> Wish | None:
+    """Run the heat pump only at night; use the battery only when the price is above 0.40.
+
+    It stands still except in that time; a condition that follows turns around too.
+    """
+    if not clause.has(K.ONLY) or clause.has(
+        K.NOT, K.NUMBER, K.RANGE, K.STARTS, K.QUANTITY, K.OFF, K.CHARGE, K.DISCHARGE, K.IMPORT,
+        K.EXPORT, K.HEAT, K.COOL,
+    ):  # fmt: skip
+        return None
+    assets = named_assets(clause.take(K.SUBJECT, K.SIGNAL))
+    points = [_switch(context.site, a) for a in assets]
+    if not points or not all(points):
+        return None
+    clause.take(K.ONLY, K.USE, K.HARD)
+    when = clause.when()
+    text = context.text[clause.start : clause.end]
+    kept = () if when == When() else (condensed(when.window, context.now),)
+    window = Window(exceptions=kept)
+    off = tuple(KeepOff(point=p, window=window, text=text) for p in points if p)
+    ask = () if kept else (f"When is “{text.strip()}” to hold?",)
+    return Wish(
+        constraints=off, assets=assets, inverted=not kept, questions=(*when.questions, *ask),
+        notes=when.notes,
+    )  # fmt: skip
 
 
 def _side_off(clause: Clause, context: Context, points: tuple[str, ...]) -> Wish:

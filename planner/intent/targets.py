@@ -80,8 +80,8 @@ def _flow(
 ) -> tuple[tuple[str, ...], int, str] | None:
     """Import, export, charging and discharging, and the peak: power with a direction."""
     if unit.dimension not in ("power", "none"):
-        if clause.has(K.CHARGE) and unit.dimension == "ratio":
-            clause.take(K.CHARGE)  # "battery charge above 20 %": the noun
+        if clause.has(K.CHARGE, K.DISCHARGE) and unit.dimension == "ratio":
+            clause.take(K.CHARGE, K.DISCHARGE)  # "battery charge above 20 %": the noun
         return None
     ways = {i.kind for i in clause.all(K.IMPORT, K.EXPORT, K.CHARGE, K.DISCHARGE)}
     peak = [i for i in clause.all(K.QUANTITY) if i.value == "peak"]

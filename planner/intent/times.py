@@ -8,6 +8,7 @@ from planner.intent.lexicon import NUMBER_WORDS
 from planner.intent.moments import (
     DAY_S,
     PARTS,
+    WEEKDAYS,
     Moment,
     Now,
     doubt_about,
@@ -24,8 +25,18 @@ from planner.intent.when import When, combine, hour_minute
 Found = tuple[When, int] | None
 
 
+_WORK_WEEK = tuple(
+    f"{lead}{first} {link} {last}"
+    for lead in ("from ", "")
+    for first, last in (("monday", "friday"), ("mon", "fri"))
+    for link in ("to", "through", "till", "-", "–")
+)
+
+
 def read_time(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
     """The time expression at token i and the index after it, or None."""
+    if week := said(tokens, i, *_WORK_WEEK):
+        return When(days=WEEKDAYS[:5]), i + week
     for reader in (_until, _from_to, _clock_range, _open_end, _duration):
         found = reader(tokens, i, now)
         if found:

@@ -11,7 +11,7 @@ _KIND_WORDS = {
     "battery": ("battery", "batteries"),
     "heat_pump": ("heat pump", "heatpump", "heat pumps"),
     "buffer_tank": ("tank", "buffer tank", "tanks"),
-    "zone": ("zones", "all zones"),
+    "zone": ("zones", "all zones", "offices", "spaces", "indoors", "indoor", "inside", "room"),
     "air_unit": ("air units", "all air units", "hvac"),
     "weather": ("outdoor", "outdoors"),
 }

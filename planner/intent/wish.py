@@ -20,6 +20,7 @@ class Wish:
     foremost: it says first. follows: it says then.
     horizon: a time that bounds the whole plan. assets: what it speaks of.
     relaxes: it is a permission: see `relaxations`. refused: the questions that say no.
+    inverted: it stands still except when a condition that follows holds.
     share: of an objective said in per cent.
     """
 
@@ -35,6 +36,7 @@ class Wish:
     notes: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     relaxes: bool = False
+    inverted: bool = False
     share: float = 0.0
 
 
