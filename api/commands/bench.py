@@ -8,7 +8,7 @@ from api.bench_figure import Figure
 from api.cli import emit
 from graph.errors import InputError
 
-BENCHES = ("decision", "rollouts", "calibration", "forecasts")
+BENCHES = ("decision", "rollouts", "calibration", "forecasts", "intents")
 
 
 @click.command()
@@ -21,10 +21,12 @@ BENCHES = ("decision", "rollouts", "calibration", "forecasts")
 @click.option(
     "--store", is_flag=True, help="calibration: keep the correction with the site's twin."
 )
+@click.option("--file", "utterances", type=click.Path(exists=True, path_type=Path), multiple=True,
+              help="intents: utterances of your own in place of the published ones.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def bench(
     name: str, quick: bool, check: bool, folder: Path | None, plot: Path | None, store: bool,
-    as_json: bool,
+    utterances: tuple[Path, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Print each figure beside its target and what it is compared with."""
     if name == "calibration":
@@ -32,9 +34,30 @@ def bench(
         return
     if plot is not None or store:
         raise InputError(f"bench {name} has no --out and no --store", "they are for calibration")
+    if name == "intents":
+        _intents(check, folder, utterances, as_json)
+        return
+    if utterances:
+        raise InputError(f"bench {name} has no --file", "it is for intents")
     figures = _figures(name, quick, folder)
     document = {"bench": name, "quick": quick, "figures": [f.row() for f in figures]}
     emit(document, as_json, "\n".join(f.text() for f in figures))
+    if check and not all(f.ok for f in figures):
+        raise SystemExit(1)
+
+
+def _intents(check: bool, folder: Path | None, utterances: tuple[Path, ...], as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from api.bench_intents import misses_text, published, run_bench
+
+    if folder is not None:
+        raise InputError("bench intents has no --site", "each utterance names its own")
+    figures, results = run_bench(utterances or published())
+    misses = [asdict(r) for r in results if not r.exact]
+    document = {"bench": "intents", "figures": [f.row() for f in figures], "misses": misses}
+    text = "\n".join(f.text() for f in figures)
+    emit(document, as_json, f"{text}\n{misses_text(results)}".rstrip())
     if check and not all(f.ok for f in figures):
         raise SystemExit(1)
 

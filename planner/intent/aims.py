@@ -189,6 +189,8 @@ def _quantities(clause: Clause, context: Context) -> list[str] | str | None:
 def _take_whole_site(clause: Clause, context: Context) -> None:
     """`run the building as cheaply as possible`, `comfortable rooms`: the objective's own place."""
     places = [a for i in clause.all(K.SUBJECT) for a in i.value]
+    if not places:
+        clause.take(K.SUBJECT)  # make it as cheap as possible
     comfort = any(i.value == "comfort" for i in clause.all(K.OBJECTIVE, K.QUANTITY))
     kinds = {"load", "grid_connection"} | ({"zone"} if comfort else set())
     zones = {z.id for z in context.site.of_kind("zone")}

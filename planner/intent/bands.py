@@ -1,7 +1,7 @@
 """Clauses with numbers: bands, one-sided bounds, caps on import and export, totals."""
 
 from graph.intent import Band, TotalLimit
-from planner.intent.bounds import DIRECTIONS, Bound, is_for_a_moment, read_bound
+from planner.intent.bounds import DIRECTIONS, Bound, is_beyond, is_for_a_moment, read_bound
 from planner.intent.clause import Clause
 from planner.intent.heating_cooling import target_side
 from planner.intent.lexicon import K
@@ -30,7 +30,10 @@ def parse_bound(clause: Clause, context: Context) -> Wish | None:
         return Wish(questions=tuple(f"About {quote(clause, context)}: {d}." for d in doubts))
     bound, question = read_bound(clause, context)
     if bound is None:
-        return Wish(questions=(question,)) if question else None
+        if not question:
+            return None
+        beyond = is_beyond(clause, context)
+        return Wish(questions=(question,), refused=(question,) if beyond else ())
     if bound.unit.dimension in ("energy", "money", "mass"):
         return _total(clause, context, bound)
     return _band(clause, context, bound)

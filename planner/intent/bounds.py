@@ -100,6 +100,12 @@ def _exactly(clause: Clause, context: Context, amount: Amount) -> str:
     return f"{text}Write e.g. at least {number}{unit}, or {number}{unit} ± 1."
 
 
+def is_beyond(clause: Clause, context: Context) -> bool:
+    """Whether the clause's one number lies where its signal can never be."""
+    amounts = [i.value for i in clause.all(K.NUMBER)]
+    return len(amounts) == 1 and bool(_beyond(clause, context, amounts[0]))
+
+
 def _beyond(clause: Clause, context: Context, amount: Amount) -> str:
     """Names the range where the value cannot be reached at all."""
     assets = named_assets(clause.all(K.SUBJECT))

@@ -34,7 +34,8 @@ def heating_cooling_phrases(site: Site) -> dict[Phrase, tuple[K, str]]:
     if site.of_kind("air_unit"):
         return dict(_phrases())
     verbs = ("heat", "heats", "heated", "warm", "warmed", "preheat")
-    return {(verb,): (K.HEAT, "heating") for verb in verbs} if site.of_kind("zone") else {}
+    words: dict[Phrase, tuple[K, str]] = {(verb,): (K.HEAT, "heating") for verb in verbs}
+    return words | {("cool",): (K.MOVE, "")} if site.of_kind("zone") else {}
 
 
 def zones_of(site: Site, assets: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -231,7 +231,8 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
     (K.USE, None, "use|using|used|run|running|runs|operate|operating|touch|touching|turn on|"
      "switch it on|available"),
     (K.CHARGE, None, "charge|charging|charged"),
-    (K.DISCHARGE, None, "discharge|discharging|discharged|drain|draining|deplete"),
+    (K.DISCHARGE, None, "discharge|discharging|discharged|drain|draining|deplete|"
+     "empty|emptying|run down"),
     (K.IMPORT, None, "import|imports|importing|imported|draw|drawing|drawn|buy|buying|grid import|"
      "grid imports|grid power|purchase"),
     (K.EXPORT, None, "export|exports|exporting|exported|feed in|feed into|feeding in|sell|selling|"

@@ -40,7 +40,7 @@ def read_clause(clause: Clause, context: Context) -> tuple[Wish, list[Item]]:
             return wish, []
         words = ", ".join(f"“{context.text[i.start : i.end]}”" for i in attempt.leftover)
         question = f"What does {words} mean in {quote(clause, context)}? Say it in other words."
-        return Wish(questions=(*wish.questions, question)), attempt.leftover
+        return Wish(questions=(*wish.questions, question), refused=wish.refused), attempt.leftover
     if {i.kind for i in clause.content} == {K.TIME}:
         when = clause.when()
         return Wish(horizon=when, questions=when.questions, notes=when.notes), []

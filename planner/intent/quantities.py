@@ -37,7 +37,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("kWh", "energy", "kwh|kilowatt hour|kilowatt hours"),
     ("MWh", "energy", "mwh|megawatt hour|megawatt hours"),
     ("kg", "mass", "kg|kilo|kilos|kilogram|kilograms|kg of"),
-    ("g", "mass", "gram|grams"),
+    ("g", "mass", "g|gram|grams"),
     ("tonne", "mass", "t|tonne|tonnes"),
     ("$", "money", "$|dollar|dollars|bucks"),
     ("EUR", "money", "€|eur|euro|euros"),
