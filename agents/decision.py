@@ -41,9 +41,9 @@ from graph.proposal import ControlProposal, PolicyResult, RequiredApprovals
 from graph.record import Record
 from graph.site import Site
 from graph.snapshot import Snapshot
-from planner.dispatch import plan_dispatch
 from planner.dispatch_options import SolveOptions
 from planner.margins import Margins, margins_of_spread
+from planner.plan import make_plan
 from safety.gate.order import Order
 from safety.policy import RuleSpec, rule_bands
 from safety.policy_input import PolicyInput
@@ -231,7 +231,7 @@ def planning_intent(world: World, snapshot: Snapshot, intent: Intent) -> Intent:
 def plan_again(twin: Twin, problem: Problem, plan: Plan) -> Plan:
     """Plan a changed problem with the starts of `plan`."""
     site, snapshot, intent = problem
-    return plan_dispatch(
+    return make_plan(
         site, twin, snapshot, intent, margin=LEAST_MARGINS, incumbent=plan, options=INTERVENTION
     )
 

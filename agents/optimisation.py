@@ -1,4 +1,4 @@
-"""The optimisation agent: candidates from the dispatch planner, and what to do without one."""
+"""The optimisation agent: candidates from the planner, and what to do without one."""
 
 from typing import Any
 
@@ -48,32 +48,21 @@ def candidates(
     options: SolveOptions,
 ) -> list[Plan]:  # fmt: skip
     """The planner's plan first; then, if it is not usable, the last good one, held shortly."""
-    from planner.dispatch import SOURCE, plan_dispatch
+    from planner.plan import make_plan
 
-    if site.twin.kind == "ode":
-        return [_no_planner(snapshot, SOURCE)]
     incumbent = _incumbent(snapshot, INCUMBENT)
-    plan = plan_dispatch(
+    plan = make_plan(
         site, twin, snapshot, intent, margin=margin, incumbent=incumbent, options=options
     )
     if plan.status in OUT_OF_WORK and plan.gap is not None and plan.gap <= WIDER_GAP:
         wider = options.model_copy(update={"gap": WIDER_GAP})
-        plan = plan_dispatch(
+        plan = make_plan(
             site, twin, snapshot, intent, margin=margin, incumbent=incumbent, options=wider
         )
         note = f"the search did not reach a gap of {options.gap:.0%}; planned to {WIDER_GAP:.0%}"
         plan = plan.model_copy(update={"notes": (*plan.notes, note)})
     held = None if plan.status.usable else hold_last(site, snapshot)
     return [plan] if held is None else [plan, held]
-
-
-def _no_planner(snapshot: Snapshot, source: str) -> Plan:
-    """What the dispatch planner says of a site whose equations are its own."""
-    note = "the dispatch planner knows energy hubs and buildings; take a plan from elsewhere"
-    return Plan(
-        source=source, status=SolveStatus.NOT_SOLVED, start=snapshot.as_of,
-        step_s=snapshot.step_s, notes=(note,),
-    )  # fmt: skip
 
 
 def hold_last(site: Site, snapshot: Snapshot) -> Plan | None:

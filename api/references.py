@@ -28,8 +28,8 @@ from graph.plan import Plan
 from graph.plant import LeasedSetpoint
 from graph.sitepack import SitePack, load_site
 from graph.snapshot import Forecast
-from planner.dispatch import plan_dispatch
 from planner.dispatch_options import SolveOptions
+from planner.plan import make_plan
 from sandbox.futures import expected_future
 from sandbox.scenario import roll_out
 
@@ -117,7 +117,7 @@ def foresight_days(
         snapshot = build_snapshot(context, image, feed, steps)
         true = true_forecasts(plant, snapshot.forecasts, image.time, steps, step)
         snapshot = snapshot.model_copy(update={"forecasts": true})
-        plan = plan_dispatch(
+        plan = make_plan(
             pack.site, context.twin, snapshot, intent, margin=LEAST_MARGINS, incumbent=last,
             options=HINDSIGHT,
         )  # fmt: skip

@@ -175,7 +175,8 @@ def _names(band: Band, site: Site) -> list[str]:
     names = []
     for signal in band.signals:
         asset = signal.split(".", 1)[0]
-        dimension = {"degC": "temperature", "kW": "power", "%": "ratio", "percent": "ratio"}
+        dimension = {"degC": "temperature", "kW": "power", "%": "ratio", "percent": "ratio",
+                     "cm": "length", "mm": "length", "V": "voltage"}  # fmt: skip
         unit = Unit("percent" if band.unit == "%" else band.unit, dimension.get(band.unit, ""))
         found, question = signals_of(site, (asset,), "", unit)
         one_way = kind_of(site, asset) in ("heat_pump", "air_unit")

@@ -8,9 +8,13 @@ from planner.intent.quantities import Unit
 from planner.intent.vocabulary import asset_name
 from planner.intent.words import unit_sign
 
-CONTROLLED = ("grid_connection", "battery", "heat_pump", "buffer_tank", "air_unit", "zone")
-_PREFIX = {"temp": "temp_", "soc": "soc_", "power": "power_", "heat": "heat_", "setpoint": "set",
-           "heating_setpoint": "heating_set", "cooling_setpoint": "cooling_set"}  # fmt: skip
+CONTROLLED = ("grid_connection", "battery", "heat_pump", "buffer_tank", "air_unit", "zone",
+              "equipment")  # fmt: skip
+# What `startswith` takes: one beginning or several.
+_PREFIX: dict[str, str | tuple[str, ...]] = {
+    "temp": "temp_", "soc": ("soc_", "level_"), "power": "power_", "heat": "heat_",
+    "setpoint": "set", "heating_setpoint": "heating_set", "cooling_setpoint": "cooling_set",
+}  # fmt: skip
 _IN_WORDS = {"soc_pct": "charge", "power_kw": "electric power", "temp_degc": "temperature",
              "heat_kw": "heat output"}  # fmt: skip
 

@@ -43,9 +43,14 @@ def find_target(clause: Clause, context: Context, unit: Unit) -> tuple[tuple[str
 
 
 def _measures(unit: str, said: Unit) -> bool:
-    return said.dimension in ("temperature", "difference", "ratio", "power") and same_dimension(
-        unit, said.name
-    )
+    return said.dimension in (
+        "temperature",
+        "difference",
+        "ratio",
+        "power",
+        "length",
+        "voltage",
+    ) and same_dimension(unit, said.name)
 
 
 def _signed(signal: str, context: Context) -> bool:
