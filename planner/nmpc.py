@@ -30,7 +30,7 @@ from planner.nmpc_report import (
     terms,
     tolerance_of,
 )
-from planner.nmpc_routes import Solved
+from planner.nmpc_routes import Point, Solved
 from planner.nmpc_solve import Problem, least_slack, make_problem, solve
 from planner.nmpc_tree import Branches, branches_of
 from sandbox.ode_twin import OdeTwin
@@ -99,7 +99,8 @@ def _judged(
         plan = _failed(problem.data.snapshot, SolveStatus.INFEASIBLE, *said)
         return plan.model_copy(update={"conflicts": conflicts, "slack": _slack(broken)})
     left = options.abort_after_s - found.seconds
-    helped = _avoidable(problem, broken, options, left)
+    assert found.point is not None
+    helped = _avoidable(problem, broken, options, found.point, left)
     lasting = [b for b in broken if b.limit.tier == "site" and (b.lasting or not b.outside)]
     status = found.status
     if lasting:
@@ -114,10 +115,10 @@ def _judged(
 
 
 def _avoidable(
-    problem: Problem, broken: tuple[Break, ...], options: NmpcOptions, left_s: float
+    problem: Problem, broken: tuple[Break, ...], options: NmpcOptions, found: Point, left_s: float
 ) -> bool:
     """Whether another plan would miss the limits by noticeably less."""
-    least = least_slack(problem, options, left_s)
+    least = least_slack(problem, options, found, left_s)
     if not least.status.usable or least.point is None:
         return True  # not proven
     other = {

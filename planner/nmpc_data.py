@@ -53,8 +53,9 @@ class NmpcData:
 
     x0 (S,), applied (U,), w (D, H), price (H,) currency a kW of grid power over a step, drift (S,)
     per second, least and greatest (U, H) of each setpoint, move (U,) a step, targets by signal
-    (H,), NaN where there is none. `hold` is the guess that a solve begins with, (U, H). `weight`:
-    what share of the objective is paid for; `moves_weigh`: times the price of moves.
+    (H,), NaN where there is none. `hold` and `law`, (U, H), are where a solve begins
+    and begins again: the plan in force, and the way to the plant's own law. `weight`: what share
+    of the objective is paid for; `moves_weigh`: times the price of moves.
     """
 
     site: Site
@@ -73,6 +74,7 @@ class NmpcData:
     limits: tuple[Limit, ...]
     targets: dict[str, Array]
     hold: Array
+    law: Array
     weight: float = 1.0
     moves_weigh: float = 1.0
     notes: tuple[str, ...] = ()
@@ -105,12 +107,14 @@ def nmpc_data(
     moves = [site.signal(p).ramp_per_s or np.inf for p in model.points]
     limits, targets = _limits(site, twin, snapshot, intent, steps, options)
     x0, notes = _state(twin, snapshot, model)
+    reach = np.array(moves) * site.step_s
     return NmpcData(
         site=site, twin=twin, snapshot=snapshot, model=model, steps=steps, x0=x0,
         applied=applied, w=w.reshape(len(model.disturbances), steps),
         price=_price(site, snapshot, intent, steps), drift=drift, least=least,
-        greatest=greatest, move=np.array(moves) * site.step_s, limits=limits, targets=targets,
-        hold=_incumbent(snapshot, model.points, applied, steps), notes=notes,
+        greatest=greatest, move=reach, limits=limits, targets=targets,
+        hold=_incumbent(snapshot, model.points, applied, steps),
+        law=_to_law(site, snapshot, model, applied, reach, steps), notes=notes,
         weight=sum(_weights(intent).values()),
         moves_weigh=WEAR_MOVES if any(o.quantity == "wear" for o in intent.objectives) else 1.0,
     )  # fmt: skip
@@ -343,6 +347,21 @@ def _incumbent(snapshot: Snapshot, points: tuple[str, ...], applied: Array, step
         row = row[np.isfinite(row)]
         last = row[-1] if len(row) else now
         rows.append(np.concatenate([row, np.full(steps - len(row), last)]))
+    return np.array(rows)
+
+
+def _to_law(
+    site: Site, snapshot: Snapshot, model: StageModel, applied: Array, reach: Array, steps: int
+) -> Array:
+    """From what is applied as fast as may be to the plant's own law, else to nominal, (U, H)."""
+    starts = [snapshot.as_of + timedelta(seconds=site.step_s * k) for k in range(steps)]
+    rows = []
+    for i, point in enumerate(model.points):
+        rules = site.baseline.points.get(point)
+        nominal = np.full(steps, model.input_scale[i])
+        law = scheduled(rules, starts, site.zone_info) if rules else nominal
+        far = reach[i] * np.arange(1, steps + 1)
+        rows.append(np.clip(law, applied[i] - far, applied[i] + far))
     return np.array(rows)
 
 

@@ -27,7 +27,7 @@ Code = Literal["auto", "compiled", "interpreted"]
 QUIET = {"print_time": False, "error_on_fail": False}
 SQP = {"print_header": False, "print_iteration": False, "print_status": False, "max_iter": 60,
        "tol_pr": 1e-6, "tol_du": 1e-5}  # fmt: skip
-IPOPT = {"print_level": 0, "sb": "yes", "tol": 1e-6, "mu_init": 1e-2, "max_iter": 300,
+IPOPT = {"print_level": 0, "sb": "yes", "tol": 1e-6, "mu_init": 1e-2, "max_iter": 120,
          "warm_start_init_point": "no"}  # fmt: skip
 QRQP = {"print_iter": False, "print_header": False, "print_info": False, "error_on_fail": False}
 

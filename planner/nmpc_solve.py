@@ -21,11 +21,12 @@ from planner.nmpc_routes import (
     make_solver,
     route_of,
 )
-from planner.nmpc_stage import EDGE, Group, StageModel, substeps_for
+from planner.nmpc_stage import Group, StageModel, substeps_for
 from planner.nmpc_tree import Branches, input_table, nominals
 
 Array = NDArray[np.float64]
 FINE_SHARE = 0.5  # of the stages have one step each; the rest share what remains of the reach
+NEXT_TO_NOTHING = 0.01  # nothing at all would leave the inputs undetermined
 FAILED = (SolveStatus.NUMERICAL_TROUBLE, SolveStatus.ITERATION_LIMIT, SolveStatus.INFEASIBLE)
 _one_at_a_time = Lock()  # a solver keeps its last results in itself
 
@@ -34,7 +35,8 @@ _one_at_a_time = Lock()  # a solver keeps its last results in itself
 class Problem:
     """A programme with its numbers. `first[k]`: the step at which stage k begins, (N + 1,).
 
-    `money`: what the programme's cost of one is in currency.
+    `second`: where a solve begins
+    that failed from `start`. `money`: what the programme's cost of one is in currency.
     """
 
     data: NmpcData
@@ -42,6 +44,7 @@ class Problem:
     solver: Solver
     numbers: Numbers
     start: Point
+    second: Point
     first: NDArray[np.int64]
     money: float
 
@@ -85,12 +88,13 @@ def make_problem(data: NmpcData, branches: Branches, options: NmpcOptions) -> Pr
         tracked=tuple(data.targets), branches=branches.count, rest=options.rest_price > 0,
     )  # fmt: skip
     solver = solver_for(model, shape, options)
-    start, traces = _guess(solver.programme, data, branches, first)
+    start, traces = _guess(solver.programme, data, branches, first, data.hold)
+    second, _ = _guess(solver.programme, data, branches, first, data.law)
     grid = np.abs(traces[data.grid][0])
     paid = float(np.sum(np.abs(data.price))) / data.weight
     money = max(paid * max(float(grid.mean()), 1e-6), 1e-9)
     numbers = _numbers(solver.programme, data, branches, first, options, money)
-    return Problem(data, branches, solver, numbers, start, first, money)
+    return Problem(data, branches, solver, numbers, start, second, first, money)
 
 
 @lru_cache(maxsize=64)
@@ -109,29 +113,44 @@ def _solver_for(model: StageModel, shape: Shape, route: str, code: str) -> Solve
 
 
 def solve(problem: Problem, options: NmpcOptions) -> Solved:
-    """Solve by the chosen route; by the other where that fails and time is left."""
+    """Solve by the chosen route; where that fails, from elsewhere, then by the other route.
+
+    All in the time that the options give; the first failure is what is reported.
+    """
+    shape, model = problem.programme.shape, problem.programme.model
+    left, first = options.abort_after_s, None
     with _one_at_a_time:
-        found = problem.solver.solve(problem.numbers, problem.start, options.abort_after_s)
-        left = options.abort_after_s - found.seconds
-        if found.status not in FAILED or options.route or left <= 0:
-            return found
-        shape, model = problem.programme.shape, problem.programme.model
-        other = _solver_for(model, shape, FALLBACK, options.code)
-        again = other.solve(problem.numbers, problem.start, left)
-        return again if again.status.usable else found
+        for fallback, start in ((False, problem.start), (False, problem.second),
+                                (True, problem.second)):  # fmt: skip
+            if fallback and options.route:
+                break
+            solver = problem.solver
+            if fallback:
+                solver = _solver_for(model, shape, FALLBACK, options.code)
+            found = solver.solve(problem.numbers, start, left)
+            first, left = first or found, left - found.seconds
+            if found.status not in FAILED:
+                return found
+            if left <= 0:
+                break
+    assert first is not None
+    return first
 
 
-def least_slack(problem: Problem, options: NmpcOptions, left_s: float) -> Solved:
-    """The same programme without cost or target: the least use of penalties that there is."""
+def least_slack(problem: Problem, options: NmpcOptions, found: Point, left_s: float) -> Solved:
+    """The same programme with next to no cost or target: the least use of penalties there is.
+
+    It begins at what was `found`, which nothing but a smaller miss will leave.
+    """
     programme, numbers = problem.programme, problem.numbers
     p, at = numbers.p.copy(), 0
     for name, size in programme.sizes.items():
         length = size[0] * size[1]
         if name in ("price_y", "track", "price_rest"):
-            p[at : at + length] = 0.0
+            p[at : at + length] *= NEXT_TO_NOTHING
         at += length
     return solve(
-        replace(problem, numbers=replace(numbers, p=p)),
+        replace(problem, numbers=replace(numbers, p=p), start=found),
         options.model_copy(update={"abort_after_s": max(left_s, 1e-3)}),
     )
 
@@ -151,11 +170,12 @@ def by_stage(values: Array, first: NDArray[np.int64], reduce: str) -> Array:
 
 
 def _guess(
-    programme: Programme, data: NmpcData, branches: Branches, first: NDArray[np.int64]
-) -> tuple[Point, dict[str, Array]]:
-    """The incumbent played in the twin; everything that the bounds demand is left to the solve."""
+    programme: Programme, data: NmpcData, branches: Branches, first: NDArray[np.int64],
+    inputs: Array,
+) -> tuple[Point, dict[str, Array]]:  # fmt: skip
+    """`inputs` (U, H) played in the twin; what the bounds demand is left to the solve."""
     at, model = programme.at, programme.model
-    hold = by_stage(data.hold, first, "mean")
+    hold = by_stage(inputs, first, "mean")
     hold = np.clip(hold, by_stage(data.least, first, "max"), by_stage(data.greatest, first, "min"))
     lengths = np.diff(first)
     steps = np.repeat(hold, lengths, axis=1)
@@ -166,7 +186,7 @@ def _guess(
     step_s = float(data.site.step_s)
     states, outputs = data.twin.simulator(step_s).run(x0, table, branches.theta.T)
     z = np.zeros(at.variables)
-    low, high = (v / model.state_scale for v in _state_box(model))
+    low, high = (v / model.state_scale for v in model.state_box())
     nodes = np.concatenate([x0[:, None], states[:, first[1:] - 1]], axis=1) / model.state_scale
     z[at.x] = np.clip(nodes.transpose(1, 0, 2), low, high)
     scaled = (hold / model.input_scale[:, None]).T
@@ -178,18 +198,13 @@ def _guess(
     return Point(z, np.zeros(len(at.equality)), np.zeros(at.variables)), shown
 
 
-def _state_box(model: StageModel) -> tuple[Array, Array]:
-    low, high = model.state_bounds()
-    return low + EDGE * model.state_scale, high
-
-
 def _numbers(
     programme: Programme, data: NmpcData, branches: Branches, first: NDArray[np.int64],
     options: NmpcOptions, money: float,
 ) -> Numbers:  # fmt: skip
     at, model = programme.at, programme.model
     low, high = np.full(at.variables, -np.inf), np.full(at.variables, np.inf)
-    box = _state_box(model)
+    box = model.state_box()
     low[at.x], high[at.x] = (b / model.state_scale for b in box)
     low[at.x[0]] = high[at.x[0]] = np.clip(data.x0, *box) / model.state_scale
     low[at.last[0]] = high[at.last[0]] = data.applied / model.input_scale

@@ -2,7 +2,8 @@
 
 A stage of T seconds is n substeps of the method of `sandbox.symbolic.step`. States, inputs and
 what is reported are divided by their nominal values. A jump that does nothing between a state's
-bounds (a clip at a tank's brim) is left out: the programme has the bounds themselves.
+bounds (a clip at a tank's brim) is made to give a little: beyond the bound the state still moves by
+`LEAK` of what it would. An overflowing tank then tells the solver that pumping less helps.
 """
 
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ TRIALS = 8  # points at which a jump is tried for being idle
 # Slopes are taken at least so far above a state's lower bound, in nominal values: an outflow with
 # the square root of the level has an infinite gradient in an empty tank.
 EDGE = 1e-3
+LEAK = 0.05
+ROOM = 1.0  # of nominal: how far beyond its bounds the programme lets such a state go
 ACCURATE = 1e-4  # of nominal: what a stage's substeps may err by
 SUBSTEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 
@@ -72,10 +75,21 @@ class StageModel:
         nominal = {v.name: v.nominal for v in self.symbolic.inputs}
         return np.array([nominal[p] for p in self.points], dtype=float)
 
+    @cached_property
+    def smooth(self) -> SymbolicModel:
+        """The model without jumps that only hold states at their bounds; itself if it has none."""
+        return _without_idle_jumps(self.symbolic)
+
     def state_bounds(self) -> tuple[Array, Array]:
         """Physical bounds of x, (S,) each."""
         states = self.symbolic.states
         return np.array([v.lower for v in states]), np.array([v.upper for v in states])
+
+    def state_box(self) -> tuple[Array, Array]:
+        """Where the programme looks for x, (S,) each."""
+        low, high = self.state_bounds()
+        room = ROOM * self.state_scale if self.smooth is not self.symbolic else 0.0
+        return low - room, high + room
 
 
 def stage_function(model: StageModel, group: Group) -> SymbolicFunction:
@@ -84,8 +98,8 @@ def stage_function(model: StageModel, group: Group) -> SymbolicFunction:
     `drift` (S,): what the states move by each second besides the equations, in their units.
     """
     ca = casadi()
-    symbolic = _without_idle_jumps(model.symbolic)
-    step = _substep(symbolic, group.seconds / group.substeps, model.method)
+    symbolic = model.smooth
+    step = _substep(model, group.seconds / group.substeps)
     names = symbolic.input_names
     sizes = {"x": len(model.states), "u": len(model.points), "w": len(model.disturbances),
              "p": len(symbolic.parameters), "d": len(model.states)}  # fmt: skip
@@ -105,8 +119,9 @@ def stage_function(model: StageModel, group: Group) -> SymbolicFunction:
     return ca.Function(name, [x, u, w, p, d], [end / ca.DM(model.state_scale), y])
 
 
-def _substep(model: SymbolicModel, h: float, method: Method) -> SymbolicFunction:
+def _substep(of: StageModel, h: float) -> SymbolicFunction:
     """(x with integrals of the means, u, p, drift) -> the same one substep later, as one SX."""
+    model, method = of.smooth, of.method
     ca, e = casadi(), step_equations(model, method)
     size, means = e.x.shape[0], e.slope.shape[0] - e.x.shape[0]
     slope = ca.Function("slope", [e.x, e.u, e.p, e.h], [e.slope])
@@ -123,6 +138,11 @@ def _substep(model: SymbolicModel, h: float, method: Method) -> SymbolicFunction
     if e.jumps:
         jump = ca.Function("jump", [e.x, e.u, e.p], [e.jumped])
         end = ca.vertcat(jump(end[:size], e.u, e.p), end[size:])
+    elif model is not of.symbolic:
+        low, high = ([getattr(v, b) for v in model.states] for b in ("lower", "upper"))
+        x = end[:size]
+        inside = ca.fmin(ca.fmax(x, low), high)
+        end = ca.vertcat(inside + LEAK * (x - inside), end[size:])
     return ca.Function("substep", [start, e.u, e.p, drift], [ca.cse(end)])
 
 

@@ -3,6 +3,7 @@
 Its plant is the quadruple tank, another program with the same published source.
 """
 
+import json
 import shutil
 from dataclasses import replace
 from datetime import timedelta
@@ -255,14 +256,20 @@ def test_a_plant_that_nothing_acts_on_from_outside_has_futures_too(snapshot: Sna
     assert np.unique(traces[LEVELS[0]][:, 0]).size == 5
 
 
-def test_a_decision_on_such_a_site_says_that_there_is_no_planner(
+def test_a_sentence_about_such_a_site_becomes_a_proposal_that_passed_every_stage(
     run_pilothouse: Any,
 ) -> None:
     asked = run_pilothouse(
-        "ask", "minimise energy cost for the next 6 hours", "--site", PACK.folder, "--futures", 10
-    )
-    assert asked.returncode == 1
-    assert "the dispatch planner knows energy hubs and buildings" in asked.stdout
+        "ask", "minimise energy cost for the next 2 hours, keep the lower left tank between 11 and "
+        "13 cm", "--site", PACK.folder, "--futures", 10, "--json",
+    )  # fmt: skip
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    decision = json.loads(asked.stdout)
+    assert decision["outcome"] == "proposal"
+    assert decision["plans"][0]["source"] == "nmpc"
+    assert decision["canary"]["passed"]
+    assert decision["policy"]["allowed"]
+    assert decision["proposal"]["causal"]["because"][0]["source"] == "intervention"
 
 
 # --- wrong packs ----------------------------------------------------------------------------------
