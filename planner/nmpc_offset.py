@@ -1,10 +1,10 @@
 """What the plant does besides the equations: a steady drift of the states, from the last minutes.
 
 Each step of the history is played from what the sensors showed; what they showed next, less what
-the equations say, is what drift has done in that step. A steady drift d does G d in a step of T,
-with G the integral of exp(A t) over it and A the equations' Jacobian. Its mean over the last `STEPS` steps is carried
-through the plan, so that a leak or a pump that gives less leaves no lasting offset (the disturbance
-model of U. Maeder, F. Borrelli, M. Morari, Automatica 45 (2009) 2214,
+the equations say, is what drift has done in that step. A steady drift d does G d in a step, with G
+the integral of exp(A t) over it and A the equations' Jacobian. Its mean over the last `STEPS` steps
+is carried through the plan, so that a leak or a pump that gives less leaves no lasting offset (the
+disturbance model of U. Maeder, F. Borrelli, M. Morari, Automatica 45 (2009) 2214,
 doi:10.1016/j.automatica.2009.06.005, with an average for its observer). A mean that is no larger
 than its own standard error explains is taken as none.
 """

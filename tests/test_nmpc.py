@@ -134,7 +134,7 @@ def test_the_cheapest_plan_keeps_to_the_edges_that_cost_least() -> None:
 
 
 def _loop(minutes: int, mend: bool) -> np.ndarray:
-    """Levels (minutes, 4) of a true plant whose valve lets 5 % less through than the twin thinks."""
+    """Levels (minutes, 4) of a true plant whose valve lets through 5 % less than the twin has."""
     spec = ProcessSimulator(kind="process", model="quadruple_tank", noise=0.001,
                             parameters={"gamma1": 0.665})  # fmt: skip
     plant = ProcessStepper(SITE, spec, SNAPSHOT.as_of, 3)
@@ -279,7 +279,7 @@ def _forecasts(values: tuple[float, ...]) -> Snapshot:
 GOOD = wish(band(LEVELS[0], 11, 13))
 BAD = {
     "forecasts that are no numbers": (_forecasts((float("nan"),) * STEPS), GOOD, {},
-                                      SolveStatus.BAD_INPUT, "lab.power_kw: not a number at step 0"),
+                                      SolveStatus.BAD_INPUT, "lab.power_kw: not a number"),
     "a horizon longer than the data": (_forecasts((0.2,) * 12), GOOD, {}, SolveStatus.BAD_INPUT,
                                        "12 steps for a horizon of 40"),
     "no forecast": (SNAPSHOT.model_copy(update={"forecasts": ()}), GOOD, {}, SolveStatus.BAD_INPUT,
