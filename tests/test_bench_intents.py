@@ -1,13 +1,16 @@
 """The published utterances, and that the bench counts what it says."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.bench_intents import (
+    NOW,
     OUTCOMES,
+    document_of,
     judge,
     misses_text,
     published,
@@ -17,6 +20,7 @@ from api.bench_intents import (
 )
 from graph.errors import InputError
 from graph.sitepack import load_site
+from planner.intent.compiler import compile_intent
 
 CASES = [c for p in published() for c in read_utterances(p)]
 SITE = load_site(Path("scenarios/microgrid")).site
@@ -43,6 +47,21 @@ def test_they_are_many_and_of_every_outcome_and_register_and_of_two_sites() -> N
     assert len({c["register"] for c in CASES}) >= 6
     assert {c["site"] for c in CASES} >= {"microgrid", "office_small"}
     assert all(sum(c["outcome"] == o for c in CASES) >= 15 for o in OUTCOMES)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c["outcome"] == "compiled"],
+                         ids=lambda c: c["text"][:50])  # fmt: skip
+def test_each_compiled_form_said_back_compiles_to_itself(case: dict[str, Any]) -> None:
+    site = load_site(Path("scenarios") / case["site"]).site
+    now = datetime.fromisoformat(NOW).replace(tzinfo=site.zone_info)
+    said = compile_intent(case["text"], site, now).restatement
+    again = compile_intent(said, site, now)
+    assert again.intent is not None, again.questions
+    assert slots_of(document_of(again.intent, site)) == slots_of(_floats(case["intent"]))
+
+
+def _floats(value: Any) -> Any:
+    return json.loads(json.dumps(value), parse_int=float)
 
 
 def test_a_wrong_reading_is_counted_and_its_slots_are_named() -> None:

@@ -144,6 +144,8 @@ def _total_unit(bound: Bound, currency: str) -> tuple[str | None, float]:
 def _band(clause: Clause, context: Context, bound: Bound) -> Wish | None:
     signals, sign, question = find_target(clause, context, bound.unit)
     when = clause.when()
+    if clause.has(K.RANGE):
+        clause.take(K.CHANGE)  # may vary between 18 and 26
     clause.take(K.PER_DAY, K.USE if clause.has(K.IMPORT) else K.KEEP)
     if question:
         return Wish(questions=(question,))

@@ -100,7 +100,7 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
     (K.OBJECTIVE, "peak", "min peak|minimal peak"),
     (K.OBJECTIVE, "emissions", "as green as possible|as clean as possible|greenest|"
      "as climate friendly as possible"),
-    (K.OBJECTIVE, "comfort", "as comfortable as possible|comfortable|cosy|cozy"),
+    (K.OBJECTIVE, "comfort", "as comfortable as possible|comfy|comfortable|cosy|cozy"),
     (K.OBJECTIVE, "energy", "as efficient as possible|as efficiently as possible|"
      "as little energy as possible|as little electricity as possible"),
     (K.OBJECTIVE, "reliability", "as reliable as possible|as resilient as possible|"
@@ -115,7 +115,8 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "electricity use|electricity consumption|power consumption|consumption|grid energy"),
     (K.QUANTITY, "emissions", "emissions|emission|carbon|co2|co₂|carbon dioxide|carbon emissions|"
      "co2 emissions|co₂ emissions|carbon footprint|footprint|greenhouse gas|greenhouse gases"),
-    (K.QUANTITY, "peak", "peak|peaks|peak demand|peak load|peak power|peak import|demand peak|"
+    (K.QUANTITY, "peak", "demand|grid demand|site demand|"
+     "peak|peaks|peak demand|peak load|peak power|peak import|demand peak|"
      "demand peaks|load peak|load peaks|demand charge|demand charges|highest import"),
     (K.QUANTITY, "comfort", "comfort|thermal comfort"),
     (K.QUANTITY, "discomfort", "discomfort"),
@@ -150,7 +151,7 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "no warmer than|no hotter than|no faster than|not faster than|no quicker than|"
      "maximum|maximum of|a maximum of|max|<=|≤|up to|not exceeding|"
      "without exceeding|capped at|cap at|limited to|limit to|at the most|or less|"
-     "or below|or lower|or fewer|or cooler|a budget of|budget of"),
+     "or below|or lower|or fewer|or cooler|a budget of|budget of|budget"),
     (K.OUTSIDE, None, "outside|out of|outside of|leave the band|leave the range"),
     (K.NOT, "", "not|no|don't|do not|dont|doesn't|does not|without|isn't|aren't|is not|are not|"
      "won't|will not|avoid|avoiding"),
@@ -200,8 +201,8 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "up time|uptime|stay on|stays on|keep running|keeps running|stay running|keep it running|"
      "on times"),
     (K.RUN_TIME, "off", "off time|off times|downtime|down time|standing time|standstill|rest time|"
-     "pause|pauses|rest|rests|idle time|stay off|stays off|break time|stand still|stands still"),
-    (K.RUN_TIME, "same", "dwell|dwell time|dwell times|hold time|holding time"),
+     "pause|pauses|rest|rests|idle time|break time|stand still|stands still"),
+    (K.RUN_TIME, "same", "unchanged|constant|dwell|dwell time|dwell times|hold time|holding time"),
     (K.EACH_RUN, None, "at a time|in one go|each time|per run|once started|once on|when it starts|"
      "once it is on|once it runs|once it is running|whenever it runs|when it runs|in a row|"
      "after each start|after starting|after a start|after every start|once off|once stopped|"
@@ -265,6 +266,7 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "ever|i'd|we'd|this|than|possible|value|values|amount|total|overall|site|here|"
      "which|do|does|back|it's|has to|have to|got to|kindly|could you|can you|would you|let us|"
      "matter|matters|count|counts|good morning|good evening|good afternoon|hey|dear all|"
+     "for the meeting|for a meeting|for the visitors|for guests|for the guests|for the event|"
      "produces|produce|producing|generates|generate|delivers|deliver|"
      "let's|i'm|we're|currently|plan|schedule|case|level of|rate|rates|speed|use of"),
 )  # fmt: skip

@@ -128,19 +128,20 @@ def relax(
 
 
 def overrides(constraints: Sequence[Constraint]) -> tuple[list[Constraint], list[str]]:
-    """Where a later band of some hours is looser than an earlier one that always holds, it takes
-    its place in its window: rooms 20-24, at night 16-26.
+    """Where a later band of some hours, or of some rooms, is looser than an earlier one that always
+    holds, it takes its place there: rooms 20-24, at night 16-26, south rooms 18-26.
 
     Returns:
         The constraints, and what was assumed.
     """
     found, notes = list(constraints), list[str]()
-    for later in [c for c in constraints if isinstance(c, Band) and c.window != Window()]:
+    for later in [c for c in constraints if isinstance(c, Band)]:
         if later.window.exceptions or not any(c is later for c in found):
             continue
         before = found[: next(k for k, c in enumerate(found) if c is later)]
         base = [c for c in before if isinstance(c, Band) and _loosens(later, c)
-                and c.window == Window() and (later.hard or not c.hard)]  # fmt: skip
+                and c.window == Window() and (later.hard or not c.hard)
+                and (later.window != Window() or set(later.signals) < set(c.signals))]  # fmt: skip
         if not base:
             continue
         found = [
@@ -148,7 +149,8 @@ def overrides(constraints: Sequence[Constraint]) -> tuple[list[Constraint], list
             for part in (_without(c, later) if any(c is b for b in base) else [c])
         ]  # fmt: skip
         notes += [
-            f"“{later.text.strip()}” takes the place of “{c.text.strip()}” in its time"
+            f"“{later.text.strip()}” takes the place of “{c.text.strip()}” "
+            + ("for what it names" if later.window == Window() else "in its time")
             for c in base
         ]
     return found, notes
@@ -184,6 +186,7 @@ def _without(constraint: Constraint, band: Band) -> list[Constraint]:
     exceptions = (*constraint.window.exceptions, band.window)
     inside = constraint.window.model_copy(update={"exceptions": exceptions})
     parts: list[Constraint] = [constraint.model_copy(update={"signals": shared, "window": inside})]
+    parts = parts if band.window != Window() else []
     return [*parts, constraint.model_copy(update={"signals": apart})] if apart else parts
 
 
