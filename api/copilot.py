@@ -21,6 +21,7 @@ from agents.telemetry_feed import TelemetryFeed
 from api.events import EventLog
 from api.gate_port import GatePort
 from api.plugins_store import plans_from_plugins
+from api.second_reader import configured_reader
 from api.workspace import Workspace
 from graph.errors import RefusedError, UnavailableError
 from graph.intent import Reading
@@ -30,7 +31,7 @@ from graph.record import parse_iso
 from graph.signals import Owner
 from graph.sitepack import SitePack
 from graph.snapshot import Forecast, Snapshot
-from planner.intent.compiler import compile_intent
+from planner.intent.second_reader import read_twice
 from safety.bundle import Attachments, Bundle, bundle_bytes, make_bundle
 from safety.keys import Signer
 from safety.ledger import Ledger
@@ -112,8 +113,8 @@ class Copilot:
         return image
 
     def compile(self, text: str, actor: str, now: datetime) -> Reading:
-        """The intent compiler on this site."""
-        return compile_intent(text, self.plant.pack.site, now, actor)
+        """The intent compiler on this site, with a second reading where one is configured."""
+        return read_twice(text, self.plant.pack.site, now, actor, configured_reader())
 
     def snapshot(
         self, image: Readings, until: datetime,

@@ -13,12 +13,13 @@ from agents.proposal_builder import ProposalFrame
 from agents.snapshot_builder import SiteContext, build_snapshot
 from agents.telemetry_feed import TelemetryFeed
 from api.assemble import load_context
+from api.second_reader import configured_reader
 from api.sites import DEMO_SITE
 from api.times import parse_local
 from graph.plant import PlantReader
 from graph.sitepack import SitePack
 from graph.telemetry import Frame
-from planner.intent.compiler import compile_intent
+from planner.intent.second_reader import read_twice
 from safety.policy import declared_rules, with_core
 from scenarios.recorded_plant import RecordedPlant as RecordedPlant
 
@@ -79,7 +80,7 @@ def decide_recorded(
     image = reader.read()
     past = frame.window(frame.start - timedelta(seconds=frame.step_s), image.time)
     feed = TelemetryFeed(pack.site, past)
-    reading = compile_intent(text, pack.site, image.time)
+    reading = read_twice(text, pack.site, image.time, "operator", configured_reader())
     if reading.intent is None:
         return Decision(outcome="needs_answer", reasons=reading.questions, reading=reading)
     seconds = min(max((reading.intent.end - image.time).total_seconds(), 86_400), 172_800)

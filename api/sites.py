@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from api.second_reader import configured_reader
 from api.times import parse_local
 from graph.intent import Reading
 from graph.sitepack import load_site
-from planner.intent.compiler import compile_intent
+from planner.intent.second_reader import read_twice
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 DEMO_SITE = SCENARIOS / "microgrid"
@@ -16,4 +17,4 @@ def compile_text(text: str, folder: Path | None, at: str | None) -> Reading:
     """Compile and restate. Without a time it is the end of the pack's telemetry."""
     pack = load_site(folder or DEMO_SITE)
     now = parse_local(at, pack.site.time_zone) if at else pack.telemetry().end
-    return compile_intent(text, pack.site, now)
+    return read_twice(text, pack.site, now, "operator", configured_reader())
