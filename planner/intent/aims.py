@@ -5,7 +5,7 @@ from planner.intent.clause import Clause
 from planner.intent.lexicon import Item, K
 from planner.intent.subjects import kind_of
 from planner.intent.when import When
-from planner.intent.wish import Context, Ranked, Wish, quantity
+from planner.intent.wish import Context, Ranked, Wish, quantity, quote
 
 _LARGER = ("comfort", "reliability", "throughput")  # what is wished large
 _REFERENCES = (K.QUANTITY, K.OBJECTIVE, K.SUBJECT, K.SIGNAL)
@@ -28,7 +28,8 @@ def parse_order(clause: Clause, context: Context) -> Wish | None:
     right = _references([i for i in references if i.start > pivot], context)
     if compare and compare[0].kind is K.LESS_IMPORTANT:
         left, right = right, left
-    if len(compare) > 1 or not left or ((compare or prefer) and not right and not first):
+    alone = prefer and not right and not clause.has(K.ABOVE)  # prioritise emissions
+    if len(compare) > 1 or not left or ((compare or prefer) and not (right or first or alone)):
         return None
     clause.take(
         K.LOW, K.MORE_IMPORTANT, K.LESS_IMPORTANT, K.PREFER, K.FIRST, K.THEN, K.MINIMISE, K.MAXIMISE
@@ -43,7 +44,8 @@ def parse_order(clause: Clause, context: Context) -> Wish | None:
         if isinstance(n, str)
     )
     return Wish(
-        objectives=objectives, order=named, compared=bool(right), foremost=first and not right,
+        objectives=objectives, order=named, compared=bool(right),
+        foremost=(first or alone) and not right,
         horizon=when if when != When() else None,
         questions=when.questions, notes=when.notes,
     )  # fmt: skip
@@ -129,8 +131,13 @@ def parse_objective(clause: Clause, context: Context) -> Wish | None:
         K.SOFT,
         K.HARD,
     )
+    clause.take(K.OTHERWISE)
     first = bool(clause.take(K.FIRST))
     when = clause.when()
+    last = context.before[-1] if context.before else None
+    if clause.has(K.THEN) and last and last.objectives and last.horizon and last.horizon.end:
+        ask = f"{quote(clause, context)}: next in importance, or later in time?"
+        return Wish(questions=(ask,))
     pairs = zip(names, weights + [1.0] * len(names), strict=False)
     objectives = tuple(Objective(quantity=quantity(n), weight=w, text=text) for n, w in pairs)
     questions = when.questions

@@ -15,7 +15,7 @@ from planner.intent.ranking import rank
 from planner.intent.refusals import paced_totals, refused_objectives, shares
 from planner.intent.relaxations import overrides, relax
 from planner.intent.restate import constraint_words, restate
-from planner.intent.roles import Pending, read_role
+from planner.intent.roles import Pending, otherwise, read_role
 from planner.intent.site_limits import (
     contradictions,
     outside,
@@ -81,7 +81,10 @@ def analyse(text: str, site: Site, now: datetime, actor: str = "operator") -> An
             pending = pending if pending and pending.goes_on(clause) else None
         if not clause.role:
             wish, unexplained = read_clause(clause, context)
-            wish = pending.apply(wish, clause, context) if pending else wish
+            if pending:
+                wish = pending.apply(wish, clause, context)
+            else:
+                wish = otherwise(clause, wish, context)
             context = _with(context, wish)
         if unexplained:
             left.extend(not_understood(text, unexplained, clause, site))

@@ -61,6 +61,9 @@ def _source(clause: Clause, context: Context, numbers: list[Amount]) -> tuple[st
     site = context.site
     named = {i.value for i in clause.take(K.SOURCE)} | {"outdoor" for _ in clause.take(K.OUTSIDE)}
     assets = named_assets(clause.take(K.SUBJECT, K.SIGNAL))
+    money = bool(numbers) and numbers[0].unit.dimension == "money"
+    if not named and not assets and money and clause.take(K.QUANTITY, K.SPEND):
+        named = {"import_price"}  # electricity costs more than 40 cents
     if named & {"import_price", "export_price", "carbon"}:
         only = {a for a in assets if kind_of(site, a) != "grid_connection"}
         return ("", "") if len(named) > 1 or only else (named.pop(), "")

@@ -63,6 +63,8 @@ def _item(
     when = read_time(tokens, i, now, site)
     if when:
         return K.TIME, *when
+    if tokens[i].text == "freezing" and i and tokens[i - 1].text in ("below", "above", "under"):
+        return K.NUMBER, Amount(0.0, 0.0, UNITS[("degc",)]), i + 1
     amount = _amount(tokens, i)
     if amount:
         kind = K.NUMBER if amount[0].low == amount[0].high else K.RANGE

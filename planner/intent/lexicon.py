@@ -70,6 +70,7 @@ class K(StrEnum):
     CHANGE = "change"
     RESERVE = "reserve"
     ONLY = "only"
+    OTHERWISE = "otherwise"
     VAGUE = "vague"
     UNKNOWN = "unknown"
 
@@ -174,6 +175,8 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "in an hour|within an hour|within one hour"),
     (K.PER_TIME, 1 / 60, "a minute|per minute|each minute|every minute|/ min|/ minute|per min"),
     (K.PER_KWH, None, "/ kwh|per kwh|a kwh|per kilowatt hour|a kilowatt hour|/ kilowatt hour|kwh"),
+    (K.OTHERWISE, None, "otherwise|else|or else|if not|at all other times|at other times|"
+     "in all other cases|the rest of the time"),
     (K.ONLY, None, "only|solely|exclusively"),
     (K.IF, None, "if|when|whenever|once|in case|in the event that|as soon as|if ever"),
     (K.UNLESS, None, "unless|except if|except when|except while|except whenever|but not if|"
@@ -214,6 +217,7 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "ramping|ramps|ramp rate|rate of change|more often than|more frequently than"),
     (K.RESERVE, None, "reserve|in reserve|as a reserve|as reserve|for an outage|for outages|"
      "for a power cut|for power cuts|for a blackout|for blackouts|for an emergency|"
+     "for blackout|for outage|"
      "for emergencies|as backup|for backup|as a backup|as back up|in case of an outage|"
      "in case the grid fails|in case of a power cut|in case the power fails|for grid failures|"
      "in case of a blackout|as an emergency reserve|for a grid failure|if the grid fails|"
@@ -228,7 +232,7 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
     (K.OFF, None, "off|idle|switched off|turned off|turn off|switch off|shut off|shut down|stopped|"
      "stop|disable|disabled|standing still|at standstill|in maintenance|under maintenance|"
      "on maintenance|maintenance|out of service|out of order|unavailable|serviced|being serviced|"
-     "under repair|out of operation"),
+     "offline|broken|out of action|defective|faulty|under repair|out of operation"),
     (K.USE, None, "use|using|used|run|running|runs|operate|operating|touch|touching|turn on|"
      "switch it on|available"),
     (K.CHARGE, None, "charge|charging|charged"),
@@ -266,7 +270,8 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "ever|i'd|we'd|this|than|possible|value|values|amount|total|overall|site|here|"
      "which|do|does|back|it's|has to|have to|got to|kindly|could you|can you|would you|let us|"
      "matter|matters|count|counts|good morning|good evening|good afternoon|hey|dear all|"
-     "for the meeting|for a meeting|for the visitors|for guests|for the guests|for the event|"
+     "making|worth|last|lasts|equally|alike|in equal parts|give|giving|assign|for the meeting|"
+     "for a meeting|for the visitors|for guests|for the guests|for the event|"
      "produces|produce|producing|generates|generate|delivers|deliver|"
      "let's|i'm|we're|currently|plan|schedule|case|level of|rate|rates|speed|use of"),
 )  # fmt: skip

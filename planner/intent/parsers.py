@@ -1,5 +1,6 @@
 """The wish of one clause: by the first parser that explains all of it."""
 
+import re
 from dataclasses import replace
 
 from planner.intent.aims import parse_objective, parse_order, parse_share
@@ -18,11 +19,25 @@ _PARSERS = (
 )  # fmt: skip
 
 
+_GUARDS = re.compile(
+    r"\b(ignor\w*|overrid\w*|bypass\w*|disregard\w*|disabl\w*|suspend\w*|violat\w*|break|lift|"
+    r"remov\w*|forget|deactivat\w*|switch off|turn off)\b.*"
+    r"\b(limits?|safety|safeguards?|guards?|guardrails?|protections?|interlocks?|alarms?|approvals?|"
+    r"watchdog|constraints|rules)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
 def read_clause(clause: Clause, context: Context) -> tuple[Wish, list[Item]]:
     """The wish of a clause and the items that nobody explained.
 
     A clause that is explained in part only is not used: the part might turn its sense around.
     """
+    said = context.text[clause.start : clause.end]
+    if _GUARDS.search(said):
+        unknown = [i for i in clause.items if i.kind is K.UNKNOWN]
+        ask = f"“{said.strip()}” is refused: limits and guards hold whatever is said. Leave it out."
+        return Wish(questions=(ask,), refused=(ask,)), unknown
     vague = clause.all(K.VAGUE)
     if vague:
         said = context.text[vague[0].start : vague[0].end]
@@ -33,6 +48,8 @@ def read_clause(clause: Clause, context: Context) -> tuple[Wish, list[Item]]:
         wish = parser(attempt, context)
         if wish is None:
             continue
+        if wish.constraints:
+            attempt.take(K.OTHERWISE)
         if wish.constraints and attempt.take(K.FIRST):
             wish = replace(wish, foremost=True, order=(wish.assets,))
         unknown = [i for i in attempt.leftover if i.kind is K.UNKNOWN]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from graph.intent import Condition, Constraint
+from graph.intent import Condition, Constraint, Window
 from planner.intent.clause import Clause
 from planner.intent.conditions import on_condition, read_condition
 from planner.intent.exceptions import read_exception
@@ -88,7 +88,32 @@ def read_role(
         return context, waits, unexplained
     if condition is None:
         return context, pending, unexplained
-    return _to_wish_before(context, condition, clause.role == "unless", text), pending, unexplained
+    unless = clause.role == "unless"
+    context = _to_wish_before(context, condition, unless, text)
+    turned = following is not None and _turns(following, unless)
+    waiting = Pending(condition, not unless, f"where not {text}") if turned else pending
+    return context, waiting, unexplained
+
+
+def _turns(following: Clause, unless: bool) -> bool:
+    """Whether what follows is for the other case: X if C, otherwise Y; X unless C, then Y."""
+    first = following.content[0].kind if following.content else K.FILLER
+    then = any(i.kind is K.THEN for i in following.items[:2])
+    return first is K.OTHERWISE or (unless and then and not following.has(K.QUANTITY, K.OBJECTIVE))
+
+
+def otherwise(clause: Clause, wish: Wish, context: Context) -> Wish:
+    """`rooms 20-23 from 8 to 18, otherwise 16-26`: outside the window of the wish before."""
+    if not clause.has(K.OTHERWISE) or not wish.constraints:
+        return wish
+    held = [c.window for w in context.before[-1:] for c in w.constraints]
+    free = all(c.window == Window() for c in wish.constraints)
+    if not held or held[0] == Window() or len(set(map(str, held))) > 1 or not free:
+        ask = f"Otherwise than when, in {quote(clause, context)}?"
+        return replace(wish, questions=(*wish.questions, ask))
+    window = Window(exceptions=(held[0],))
+    found = tuple(c.model_copy(update={"window": window}) for c in wish.constraints)
+    return replace(wish, constraints=found)
 
 
 def _says(wish: Wish) -> bool:

@@ -33,14 +33,15 @@ def read_hours(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
     if n := said(tokens, j, "off peak hours", "off peak times", "off peak", "cheap hours",
                  "low tariff", "cheapest hours", "power is cheap", "electricity is cheap",
                  "energy is cheap",
-                 "prices are low", "the price is low"):  # fmt: skip
+                 "prices are low", "low prices", "cheap times", "the price is low"):  # fmt: skip
         return _tariff(site, now, False), j + n
     if n := said(tokens, j, "on peak hours", "peak hours", "peak times", "peak time",
                  "peak periods", "peak period", "peak tariff", "peak rates", "on peak",
                  "expensive hours", "most expensive hours", "dearest hours", "peak price hours",
                  "high tariff", "power is expensive", "electricity is expensive",
                  "energy is expensive", "power is dear",
-                 "prices are high", "the price is high", "the price peaks",
+                 "prices are high", "high prices", "expensive times",
+                 "the price is high", "the price peaks",
                  "electricity is dear"):  # fmt: skip
         return _tariff(site, now, True), j + n
     if n := said(tokens, j, "office hours", "working hours", "business hours", "opening hours"):

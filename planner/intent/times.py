@@ -65,7 +65,7 @@ def _instant(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
 
 
 def _until(tokens: list[Token], i: int, now: Now) -> Found:
-    n = said(tokens, i, "until", "till", "til", "up until", "lasting until")
+    n = said(tokens, i, "until", "till", "til", "up until", "lasting until", "between now and")
     found = read_moment(tokens, i + n, now) if n else None
     if found:
         return replace(_end(found[0], now), until=True), found[1]
