@@ -183,6 +183,9 @@ def _quantities(clause: Clause, context: Context) -> list[str] | str | None:
     if not named or not (down or up or context.after_objective or alone):
         return None
     _take_whole_site(clause, context)
+    verbless = not (down or up) and context.after_objective and not clause.has(K.THEN)
+    if verbless and set(named) & set(_LARGER) and _made_small(context):
+        return f"Is {next(n for n in named if n in _LARGER)} to be made larger or smaller?"
     wrong = [
         n
         for n in named
@@ -191,6 +194,12 @@ def _quantities(clause: Clause, context: Context) -> list[str] | str | None:
     if wrong:
         return f"Is {wrong[0]} to be made larger or smaller?"
     return list(dict.fromkeys(named))
+
+
+def _made_small(context: Context) -> bool:
+    """Whether the objective before said to make something small: minimise cost and comfort."""
+    said = context.before[-1].objectives[-1].text.lower()
+    return any(verb in said for verb in ("minimi", "reduc", "lower", "cut", "decreas"))
 
 
 def _take_whole_site(clause: Clause, context: Context) -> None:

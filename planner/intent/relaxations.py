@@ -23,7 +23,7 @@ _LOWER, _UPPER = "lower", "upper"
 def parse_relaxation(clause: Clause, context: Context) -> Wish | None:
     """Let the rooms drift to 18, in a window or on a condition; let the battery go to 20 %."""
     numbers = [i.value for i in clause.all(K.NUMBER)]
-    moves = clause.has(K.MOVE, K.DISCHARGE, K.DOWN, K.UP)
+    moves = clause.has(K.MOVE, K.DISCHARGE, K.DOWN, K.UP, K.HEAT, K.COOL)
     if not clause.has(K.LET) or not moves or len(numbers) != 1 or numbers[0].doubt:
         return None
     if clause.has(K.NOT, K.RANGE, K.OFF, K.STARTS, K.PER_TIME, K.AT_LEAST, K.AT_MOST):
@@ -46,7 +46,9 @@ def parse_relaxation(clause: Clause, context: Context) -> Wish | None:
             f"In {quote(clause, context)}: is the {name} to stay above or below "
             f"{number(value)} {unit_sign(spec.unit)} then?",
         ))  # fmt: skip
-    clause.take(K.NUMBER, K.LET, K.MOVE, K.DISCHARGE, K.DOWN, K.UP, K.LOW, K.ABOVE, K.BELOW)
+    clause.take(
+        K.NUMBER, K.LET, K.MOVE, K.DISCHARGE, K.DOWN, K.UP, K.LOW, K.ABOVE, K.BELOW, K.HEAT, K.COOL
+    )
     when = clause.when()
     low, high = (value, None) if side == _LOWER else (None, value)
     firm = kind_of(context.site, assets[0]) == "battery"
