@@ -15,7 +15,7 @@ FOLDER = Path("scenarios/utterances")
 EXACT = {
     ("blind", "compiled"): 3,
     ("blind", "asked"): 68,
-    ("blind", "refused"): 1,
+    ("blind", "refused"): 2,
     ("blind_answered", "compiled"): 8,
 }
 SILENT = {"blind": 0, "blind_answered": 0}
