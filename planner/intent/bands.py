@@ -9,6 +9,7 @@ from planner.intent.quantities import Unit, currency_matches, to_unit
 from planner.intent.subjects import CONTROLLED, kind_of, named_assets
 from planner.intent.targets import find_target
 from planner.intent.vocabulary import asset_name
+from planner.intent.when import recurring
 from planner.intent.wish import Context, Wish, quote
 from planner.intent.words import unit_sign
 
@@ -143,7 +144,7 @@ def _total_unit(bound: Bound, currency: str) -> tuple[str | None, float]:
 
 def _band(clause: Clause, context: Context, bound: Bound) -> Wish | None:
     signals, sign, question = find_target(clause, context, bound.unit)
-    when = clause.when()
+    when = recurring(clause.when(), clause.has(K.PER_DAY))
     if clause.has(K.RANGE):
         clause.take(K.CHANGE)  # may vary between 18 and 26
     clause.take(K.PER_DAY, K.USE if clause.has(K.IMPORT) else K.KEEP)

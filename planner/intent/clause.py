@@ -35,12 +35,12 @@ class Clause:
     @property
     def start(self) -> int:
         """First character."""
-        return self.items[0].start
+        return min(i.start for i in self.items)
 
     @property
     def end(self) -> int:
         """One past the last character."""
-        return self.items[-1].end
+        return max(i.end for i in self.items)
 
     def has(self, *kinds: K) -> bool:
         """Whether an item of these kinds is there."""
@@ -102,7 +102,26 @@ def split(items: list[Item]) -> list[Clause]:
         # A joining `and` stays in the clause, as a function word.
         current.append(replace(item, kind=K.FILLER) if item.kind is K.BREAK else item)
     _close(clauses, current, opener)
-    return _join_halves(clauses)
+    return _join_halves(_carry_times(clauses))
+
+
+def _carry_times(clauses: list[Clause]) -> list[Clause]:
+    """`tomorrow if the price is above 0.40 ...`: a time before a condition is its wish's."""
+    found: list[Clause] = []
+    carried: list[Item] = []
+    for n, clause in enumerate(clauses):
+        after = clauses[n + 1] if n + 1 < len(clauses) else None
+        times = {i.kind for i in clause.content} == {K.TIME}
+        leads = after is not None and after.role in ("if", "unless") and not clause.role
+        bounded = any(i.value.until for i in clause.all(K.TIME))
+        if times and leads and after is not None and not bounded:
+            carried += clause.items
+            clauses[n + 1] = replace(after, opener=clause.opener or ".")
+            continue
+        if carried and not clause.role:
+            clause, carried = replace(clause, items=[*clause.items, *carried]), []
+        found.append(clause)
+    return [*found, Clause(carried)] if carried else found
 
 
 def _close(clauses: list[Clause], items: list[Item], opener: str) -> None:

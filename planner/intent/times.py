@@ -61,7 +61,11 @@ def _instant(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
     clock = f"{span.end.astimezone(now.zone):%a %d %b %H:%M}"
     note = f"“{'by' if by else 'at'}” is read as a wish for that moment, {clock}"
     end = span.end + timedelta(seconds=site.step_s)
-    return replace(span, start=span.end, end=end, at=True, notes=(*span.notes, note)), found[1]
+    first, last = (t.astimezone(now.zone).strftime("%H:%M") for t in (span.end, end))
+    clock_of_day = (first, last) if found[0].day is None else None
+    return replace(
+        span, start=span.end, end=end, at=True, clock=clock_of_day, notes=(*span.notes, note)
+    ), found[1]
 
 
 def _until(tokens: list[Token], i: int, now: Now) -> Found:

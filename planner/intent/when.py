@@ -1,6 +1,6 @@
 """A span of time as far as it was said."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from graph.intent import Window
@@ -10,7 +10,8 @@ from planner.intent.moments import DAY_S, Now, wall_to_utc
 @dataclass(frozen=True)
 class When:
     """A span as far as it was said. daily: two HH:MM. days: recurring. until: an end was named.
-    at: it is one moment."""
+    at: it is one moment;
+    clock: its step as two HH:MM, where no day was said."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -18,6 +19,7 @@ class When:
     days: tuple[str, ...] = ()
     until: bool = False
     at: bool = False
+    clock: tuple[str, str] | None = None
     notes: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
 
@@ -49,10 +51,21 @@ def combine(spans: list[When]) -> When:
             whole.days or span.days,
             whole.until or span.until,
             whole.at or span.at,
+            whole.clock or span.clock,
             whole.notes + span.notes,
             whole.questions + span.questions + questions,
         )
     return whole
+
+
+def recurring(when: When, every_day: bool) -> When:
+    """A moment that comes back: at 18:00 every day, by 7:00 on weekdays."""
+    if not when.at or not (every_day or when.days):
+        return when
+    if when.clock is None:
+        ask = "A day and a time that comes back are given for one wish: which one holds?"
+        return replace(when, questions=(*when.questions, ask))
+    return replace(when, start=None, end=None, daily=when.clock, at=False, notes=())
 
 
 def hour_minute(seconds: int) -> str:
