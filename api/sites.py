@@ -11,6 +11,7 @@ from planner.intent.second_reader import read_twice
 SCENARIOS = Path(__file__).resolve().parents[1] / "scenarios"
 DEMO_SITE = SCENARIOS / "microgrid"
 OFFICE_SITE = SCENARIOS / "office_small"
+PROCESS_SITE = SCENARIOS / "process"
 
 
 def compile_text(text: str, folder: Path | None, at: str | None) -> Reading:

@@ -8,7 +8,7 @@ from api.bench_figure import Figure
 from api.cli import emit
 from graph.errors import InputError
 
-BENCHES = ("decision", "rollouts", "calibration", "forecasts", "intents")
+BENCHES = ("decision", "rollouts", "calibration", "forecasts", "intents", "planner")
 
 
 @click.command()
@@ -72,6 +72,10 @@ def _figures(name: str, quick: bool, folder: Path | None) -> list[Figure]:
     def say(line: str) -> None:
         click.echo(line, err=True)
 
+    if name == "planner":
+        from api.bench_planner import run_bench as planner
+
+        return planner(quick=quick, say=say)
     if name == "forecasts":
         from api.bench_forecasts import run_bench as forecasts
 
