@@ -75,8 +75,8 @@ def _controller(task: Any) -> Any:
         control.bounds["upper", "_u", f"v{i + 1}"] = task.greatest[i]
     template = control.get_tvp_template()
 
-    def targets(now: float) -> Any:
-        k = round(now / task.step_s)
+    def targets(now: Any) -> Any:
+        k = round(float(np.ravel(now)[0]) / task.step_s)
         for j in range(25):
             row = task.target[min(k + j, len(task.target) - 1)]
             template["_tvp", j, "r1"], template["_tvp", j, "r2"] = row

@@ -129,8 +129,8 @@ def build(model: StageModel, shape: Shape) -> Programme:
     v = _matrices(z, model, shape, block)
     end, y = _stages(model, shape, v, given)
     rows = [
-        end - v.x[:, 1:],
-        v.u - v.last[:, 1:],
+        v.x[:, 1:] - end,  # this way round, as fatrop wants its equations
+        v.last[:, 1:] - v.u,
         v.u - v.last[:, :-1],
         *(v.u[i * len(model.points) : (i + 1) * len(model.points), :] - v.u[: len(model.points), :]
           for i in range(1, b)),

@@ -25,7 +25,7 @@ from sandbox.symbolic.casadi_sx import casadi
 Array = NDArray[np.float64]
 Code = Literal["auto", "compiled", "interpreted"]
 QUIET = {"print_time": False, "error_on_fail": False}
-SQP = {"print_header": False, "print_iteration": False, "print_status": False, "max_iter": 60,
+SQP = {"print_header": False, "print_iteration": False, "print_status": False, "max_iter": 40,
        "tol_pr": 1e-6, "tol_du": 1e-5}  # fmt: skip
 IPOPT = {"print_level": 0, "sb": "yes", "tol": 1e-6, "mu_init": 1e-2, "max_iter": 120,
          "warm_start_init_point": "no"}  # fmt: skip

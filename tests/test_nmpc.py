@@ -181,7 +181,8 @@ SLOW = SITE.model_copy(update={"signals": tuple(
     low=st.floats(5, 16),
 )
 def test_moves_and_ranges_hold_from_any_state(levels: Any, volts: Any, low: float) -> None:
-    found = plan(wish(band(LEVELS[0], low, low + 1)), at(levels, volts), SLOW)
+    short = NmpcOptions(stages=6, reach_steps=12)
+    found = plan(wish(band(LEVELS[0], low, low + 1)), at(levels, volts), SLOW, short)
     assert found.status.usable or found.status is SolveStatus.ON_SLACK, (found.status, found.notes)
     for point, now in zip(VOLTS, volts, strict=True):
         moves = np.diff([now, *found.setpoints[point]])
@@ -373,3 +374,14 @@ def test_stages_cover_the_reach_with_fine_steps_first() -> None:
             lengths = stage_lengths(steps, 10, dwell)
             assert 0 < sum(n * length for n, length in lengths) <= steps
             assert all(length >= min(dwell, steps) for n, length in lengths if n)
+
+
+def test_the_bench_loops_agree_on_what_control_costs() -> None:
+    """Both plants for a few steps: the default route fails nowhere and pays what IPOPT pays."""
+    from api.bench_planner import rooms, run_loop, tanks
+
+    for task in (tanks(6), rooms(4)):
+        ours = run_loop(task, nmpc_routes.DEFAULT, "interpreted", 4)
+        theirs = run_loop(task, "ipopt", "interpreted", 4)
+        assert ours.failures == theirs.failures == 0
+        assert ours.cost == pytest.approx(theirs.cost, rel=0.01)
