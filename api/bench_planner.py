@@ -280,5 +280,5 @@ def _rival(steps: int, say: Say) -> list[Figure]:
     say(name)
     ms, failures, cost = do_mpc_loop(tanks(steps), steps, _paid)
     note = (f"p95 {np.percentile(ms, 95):.1f}; {failures} of {len(ms)} failed; "
-            f"loop cost {cost:.4g}")  # fmt: skip
+            f"loop cost {cost:.4g}, without the limit on moves")  # fmt: skip
     return [Figure(name, float(np.median(ms)), "ms", note=note)]

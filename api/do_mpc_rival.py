@@ -78,7 +78,7 @@ def _controller(task: Any) -> Any:
     def targets(now: Any) -> Any:
         k = round(float(np.ravel(now)[0]) / task.step_s)
         for j in range(25):
-            row = task.target[min(k + j, len(task.target) - 1)]
+            row = task.target[max(k + j - 1, 0)]  # node j is the end of step j - 1
             template["_tvp", j, "r1"], template["_tvp", j, "r2"] = row
         return template
 

@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 Code = Literal["auto", "compiled", "interpreted"]
 QUIET = {"print_time": False, "error_on_fail": False}
 SQP = {"print_header": False, "print_iteration": False, "print_status": False, "max_iter": 40,
-       "tol_pr": 1e-6, "tol_du": 1e-5}  # fmt: skip
+       "tol_pr": 1e-6, "tol_du": 1e-4}  # fmt: skip
 IPOPT = {"print_level": 0, "sb": "yes", "tol": 1e-6, "mu_init": 1e-2, "max_iter": 120,
          "warm_start_init_point": "no"}  # fmt: skip
 QRQP = {"print_iter": False, "print_header": False, "print_info": False, "error_on_fail": False}
@@ -61,7 +61,7 @@ ROUTES: dict[str, Route] = {
     )
 }  # fmt: skip
 # Measured: the fastest that solved everything, and the one that fails least, for what it leaves.
-DEFAULT, FALLBACK = "sqp+hpipm", "ipopt"
+DEFAULT, FALLBACK = "sqp+piqp", "ipopt"
 
 _STATUS = {
     "Solve_Succeeded": SolveStatus.OPTIMAL,

@@ -23,7 +23,7 @@ TRIALS = 8  # points at which a jump is tried for being idle
 EDGE = 1e-3
 LEAK = 0.05
 ROOM = 1.0  # of nominal: how far beyond its bounds the programme lets such a state go
-ACCURATE = 1e-4  # of nominal: what a stage's substeps may err by
+ACCURATE = 1e-3  # of nominal: what a stage may err by; sensors err by more
 SUBSTEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 
 
