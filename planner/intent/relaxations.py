@@ -185,7 +185,8 @@ def _without(constraint: Constraint, band: Band) -> list[Constraint]:
     assert isinstance(constraint, Band)
     shared = tuple(s for s in constraint.signals if s in band.signals)
     apart = tuple(s for s in constraint.signals if s not in band.signals)
-    exceptions = (*constraint.window.exceptions, band.window)
+    held = constraint.window.exceptions
+    exceptions = held if band.window in held else (*held, band.window)
     inside = constraint.window.model_copy(update={"exceptions": exceptions})
     parts: list[Constraint] = [constraint.model_copy(update={"signals": shared, "window": inside})]
     parts = parts if band.window != Window() else []
