@@ -17,7 +17,7 @@ from graph.units import canonical_unit, convert
 from planner.nmpc_options import NmpcOptions
 from planner.nmpc_stage import StageModel
 from sandbox.ode_twin import OdeTwin
-from sandbox.windows import window_mask
+from sandbox.windows import constraint_mask
 
 Array = NDArray[np.float64]
 PRIORITY_RATIO = 4.0  # price of a constraint over the next one in the operator's order
@@ -270,8 +270,7 @@ def _ends(site: Site, band: Band, signal: str) -> tuple[float, float]:
 def _mask(
     site: Site, snapshot: Snapshot, item: Any, steps: int, *, at_ends: bool
 ) -> NDArray[np.bool_]:
-    zone = site.zone_info
-    return window_mask(item.window, snapshot.as_of, site.step_s, steps, zone, at_ends=at_ends)
+    return constraint_mask(item.window, site, snapshot, at_ends=at_ends)[:steps]
 
 
 def _limits(
