@@ -111,7 +111,8 @@ def parse_off(clause: Clause, context: Context) -> Wish | None:
                 if _switch(context.site, a.id)]  # fmt: skip
         if zones_of(context.site, ()):
             able += ["the heating", "the cooling"]
-        question = f"The {fixed[0]} cannot be kept off; this can: {', '.join(able)}. What is meant?"
+        known = f"this can: {', '.join(able)}" if able else "nothing at this site can"
+        question = f"The {fixed[0]} cannot be kept off; {known}. What is meant?"
         return Wish(questions=(question,))
     text = context.text[clause.start : clause.end]
     off = tuple(
