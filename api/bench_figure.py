@@ -1,5 +1,6 @@
 """One measured number of a bench beside its target."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +24,9 @@ class Figure:
         return self.value >= self.target if self.at_least else self.value <= self.target
 
     def row(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"name": self.name, "value": self.value, "unit": self.unit, "target": self.target,
+        """As JSON, which has no NaN: what was not measured is null."""
+        value = None if math.isnan(self.value) else self.value
+        return {"name": self.name, "value": value, "unit": self.unit, "target": self.target,
                 "ok": self.ok, "note": self.note}  # fmt: skip
 
     def text(self) -> str:

@@ -112,10 +112,10 @@ def _figures(task: Task, tallies: list[tuple[Code, Tally]]) -> list[Figure]:
             (BY_STATES[len(task.model.states)] if code == "compiled" else INTERPRETED_MS)
             if mine else None
         )  # fmt: skip
+        paid = "given up" if tally.failures == GIVE_UP else f"loop cost {tally.cost:.4g}"
         note = (
             f"p95 {np.percentile(tally.ms, 95):.1f}, first {tally.first_ms:.1f}; ready in "
-            f"{tally.ready_s:.1f} s; {tally.failures} of {len(tally.ms)} failed; "
-            f"loop cost {tally.cost:.4g}"
+            f"{tally.ready_s:.1f} s; {tally.failures} of {len(tally.ms) + 1} failed; {paid}"
         )
         name = f"{task.name}: {tally.route}, {code}"
         found.append(Figure(name, float(np.median(tally.ms)), "ms", target, note=note))
