@@ -47,7 +47,6 @@ class _Record:
     site: Site
     frame: Frame
     origins: tuple[int, ...]
-    signals: tuple[str, ...]
 
     @property
     def size(self) -> int:
@@ -64,16 +63,16 @@ def run_bench(folder: Path, *, quick: bool, say: Callable[[str], None]) -> list[
     record = _record(folder, QUICK_ORIGINS if quick else ORIGINS)
     answers: dict[str, dict[str, list[Answer]]] = {}
     for k, origin in enumerate(record.origins):
-        for signal, found in _answers_at(record, origin).items():
-            for name, answer in found.items():
+        for signal, made in _answers_at(record, origin).items():
+            for name, answer in made.items():
                 answers.setdefault(signal, {}).setdefault(name, []).append(answer)
         say(f"{k + 1} of {len(record.origins)} origins")
     if importlib.util.find_spec("sklearn") is not None:
-        for signal in record.signals:
-            answers[signal][LIBRARY] = _boosted(record, signal)
+        for signal, found in answers.items():
+            found[LIBRARY] = _boosted(record, signal)
     figures = []
-    for signal in record.signals:
-        figures += _figures(record, signal, answers[signal])
+    for signal, found in answers.items():
+        figures += _figures(record, signal, found)
     if importlib.util.find_spec("sklearn") is None:
         figures.append(Figure(f"{LIBRARY}: not measured", 0.0, "", note="no scikit-learn here"))
     return figures
@@ -87,8 +86,7 @@ def _record(folder: Path, count: int) -> _Record:
     origins = tuple(last - k * APART_H * size for k in range(count))[::-1]
     if origins[0] < 21 * 24 * size:
         raise InputError("the record is too short for so many forecasts", "pass --quick")
-    made = make_forecasts(pack.site, frame.rows(0, origins[0]), frame.rows(0, origins[0]).end, size)
-    return _Record(pack.site, frame, origins, tuple(f.signal for f in made))
+    return _Record(pack.site, frame, origins)
 
 
 def _answers_at(record: _Record, origin: int) -> dict[str, dict[str, Answer]]:

@@ -13,8 +13,8 @@ from graph.site import Site
 from graph.units import canonical_unit, convert
 from planner.dispatch_comfort import READY_EARLY_S, Edges, comfort_band, setback, wished_edges
 from planner.dispatch_inputs import DispatchInputs
-from planner.dispatch_options import PRIORITY_RATIO
 from planner.margins import Margins
+from planner.priority import rank
 from sandbox.windows import constraint_mask, value_at_end
 
 Array = NDArray[np.float64]
@@ -63,12 +63,6 @@ def collect_bounds(
 def mask_of(data: DispatchInputs, window: Window, *, at_ends: bool = False) -> NDArray[np.bool_]:
     """The steps of `window`, (N,), as `sandbox.windows.constraint_mask` has them."""
     return constraint_mask(window, data.site, data.snapshot, at_ends=at_ends)
-
-
-def rank(intent: Intent, index: int) -> float:
-    """Price factor of a constraint: the last in the operator's order, or unlisted, has 1."""
-    order = intent.priority
-    return PRIORITY_RATIO ** (len(order) - order.index(index)) if index in order else 1.0
 
 
 def setpoint_range(data: DispatchInputs, intent: Intent, point: str) -> tuple[Array, Array]:

@@ -21,6 +21,17 @@ READY_EARLY_S = 900.0
 LAW_SLACK_K = 1.0  # a room without a comfort band may stray so far from the local law
 
 
+def tightest_ahead(edge: Array, steps: int, sense: float) -> Array:
+    """The tightest value of an edge (N,) from each step to `steps` later, (N,).
+
+    sense: 1.0 for a lower edge, -1.0 for an upper one.
+    """
+    found = edge.copy()
+    for k in range(1, min(steps, len(edge) - 1) + 1):
+        found[:-k] = sense * np.maximum(sense * found[:-k], sense * edge[k:])
+    return found
+
+
 @dataclass(frozen=True)
 class Edges:
     """Lower and upper edge, each (N,) degC, infinite where none is in force."""
@@ -34,10 +45,7 @@ class Edges:
 
     def ahead(self, steps: int) -> "Edges":
         """What will hold within `steps`, where nothing holds yet."""
-        low, high = np.full_like(self.low, -np.inf), np.full_like(self.high, np.inf)
-        for k in range(1, min(steps, len(low) - 1) + 1):
-            low[:-k] = np.maximum(low[:-k], self.low[k:])
-            high[:-k] = np.minimum(high[:-k], self.high[k:])
+        low, high = tightest_ahead(self.low, steps, 1.0), tightest_ahead(self.high, steps, -1.0)
         return Edges(
             np.where(np.isinf(self.low), low, -np.inf), np.where(np.isinf(self.high), high, np.inf)
         )

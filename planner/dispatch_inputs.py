@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from graph.signals import Quality
 from graph.site import Site
 from graph.snapshot import Snapshot
 from planner.hub_model import HubNumbers
+from planner.series import forecast_series, usable_series
 from planner.time_grid import TimeGrid, time_grid
 
 Array = NDArray[np.float64]
@@ -177,13 +178,13 @@ def dispatch_inputs(site: Site, hub: HubNumbers, snapshot: Snapshot) -> Dispatch
         steps=steps,
         hours=site.step_s / 3600.0,
         starts=starts,
-        import_price=_series("import price", prices.import_price, steps),
-        export_price=_series("export price", prices.export_price, steps),
-        carbon=_series("carbon intensity", prices.carbon_g_per_kwh, steps) / 1000.0,
+        import_price=usable_series("import price", prices.import_price, steps),
+        export_price=usable_series("export price", prices.export_price, steps),
+        carbon=usable_series("carbon intensity", prices.carbon_g_per_kwh, steps) / 1000.0,
         outdoor=outdoor,
         ghi=ghi,
-        pv={a: _forecast(snapshot, f"{a}.power_kw") for a in parts.pvs},
-        load={a: _forecast(snapshot, f"{a}.power_kw") for a in parts.loads},
+        pv={a: forecast_series(snapshot, f"{a}.power_kw") for a in parts.pvs},
+        load={a: forecast_series(snapshot, f"{a}.power_kw") for a in parts.loads},
         units=_units(hub, outdoor, snapshot),
         zone_state=np.array([_state(state, n) for n in _states(hub)], dtype=float),
         forcing=_forcing(hub, snapshot),
@@ -215,7 +216,7 @@ def _weather(site: Site, snapshot: Snapshot, weather: str | None) -> tuple[Array
     known = {s.id for s in site.signals}
     nothing = np.zeros(snapshot.horizon_steps)
     names = (f"{weather}.temp_degc", f"{weather}.ghi_w_m2") if weather else ()
-    found = [_forecast(snapshot, n) if n in known else nothing for n in names]
+    found = [forecast_series(snapshot, n) if n in known else nothing for n in names]
     return (found[0], found[1]) if found else (nothing, nothing)
 
 
@@ -250,27 +251,6 @@ def _units(hub: HubNumbers, outdoor: Array, snapshot: Snapshot) -> dict[str, Uni
             raise InputError(f"the twin's figures of {unit.id} are no usable numbers", "fit it")
         found[unit.id] = UnitSeries(*series)
     return found
-
-
-def _series(what: str, values: Any, steps: int) -> Array:
-    array = np.asarray(values, dtype=float)
-    if len(array) < steps:
-        raise InputError(
-            f"{what}: {len(array)} steps for a horizon of {steps}",
-            "shorten the horizon or extend the series",
-        )
-    bad = np.flatnonzero(~np.isfinite(array[:steps]))
-    if len(bad):
-        raise InputError(f"{what}: not a number at step {int(bad[0])}", "mend the series")
-    return array[:steps]
-
-
-def _forecast(snapshot: Snapshot, signal: str) -> Array:
-    try:
-        values = snapshot.forecast(signal).values
-    except KeyError:
-        raise InputError(f"the snapshot has no forecast of {signal}", "forecast it first") from None
-    return _series(f"forecast of {signal}", values, snapshot.horizon_steps)
 
 
 def _state(state: dict[str, float], name: str) -> float:

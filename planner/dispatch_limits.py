@@ -6,13 +6,14 @@ from numpy.typing import NDArray
 from graph.errors import InputError
 from graph.intent import Intent, KeepOff, RateLimit, StartLimit, TotalLimit, Window
 from graph.units import convert
-from planner.dispatch_bounds import mask_of, rank
+from planner.dispatch_bounds import mask_of
 from planner.dispatch_calendar import local_dates
 from planner.dispatch_constraints import ELASTIC_SCALE, Mode, Rows, SlackKind, sliced
 from planner.dispatch_inputs import DispatchInputs
 from planner.dispatch_options import PENALTY_FACTOR
 from planner.dispatch_rates import add_rate
 from planner.milp import INF, About, Index, Term
+from planner.priority import rank
 from sandbox.budgets import Budget, budgets
 
 Mask = NDArray[np.bool_]

@@ -15,7 +15,6 @@ PENALTY_FACTOR = 8.0  # price of a soft bound over the greatest saving that brea
 MARGIN_FACTOR = 2.0  # price of a margin over the same
 RECOVERY_FACTOR = 100.0  # price of a hard state bound while the state starts outside it
 RECOVERY_HOURS = 4.0  # and for how long that lasts: a cold building warms up in about half of it
-PRIORITY_RATIO = 4.0  # price of a constraint over the next one in the operator's order
 PEAK_HOURS = 10.0  # a kW of peak is weighed as so many hours of it at the mean price
 PEAK_RESOLUTION_KW = 0.1  # the meter's: a smaller difference of two peaks is none
 COMFORT_KWH = 1.0  # one K.h off the comfort band's middle is weighed as so many kWh

@@ -21,6 +21,7 @@ from graph.intent import Intent, KeepOff
 from graph.signals import SignalSpec
 from planner.dispatch_air import AirColumns
 from planner.dispatch_bounds import mask_of, setpoint_range
+from planner.dispatch_comfort import tightest_ahead
 from planner.dispatch_inputs import DispatchInputs
 from planner.dispatch_problem import DispatchProblem
 
@@ -109,7 +110,10 @@ def _most(data: DispatchInputs, z: int) -> tuple[Array, Array]:
 
 
 def _guards(problem: DispatchProblem, zone: str) -> tuple[Array, Array]:
-    """The tightest edges on a room's temperature at each step, each (N,) degC."""
+    """The tightest edges on a room's temperature within `GUARD_AHEAD_S` of each step, each (N,)
+    degC: a thermostat that begins to guard only when the band begins to count has the room there
+    too late.
+    """
     low, high = np.full(problem.data.steps, -np.inf), np.full(problem.data.steps, np.inf)
     for bound in problem.bounds:
         if bound.signal != f"{zone}.temp_degc":
@@ -118,18 +122,8 @@ def _guards(problem: DispatchProblem, zone: str) -> tuple[Array, Array]:
             low[bound.mask] = np.maximum(low[bound.mask], bound.value[bound.mask])
         else:
             high[bound.mask] = np.minimum(high[bound.mask], bound.value[bound.mask])
-    return _ahead(problem, low, 1.0), _ahead(problem, high, -1.0)
-
-
-def _ahead(problem: DispatchProblem, edge: Array, sense: float) -> Array:
-    """The edge as it will be within `GUARD_AHEAD_S`: a thermostat that begins to guard only when
-    the band begins to count has the room there too late.
-    """
     steps = int(GUARD_AHEAD_S // problem.data.site.step_s)
-    found = edge.copy()
-    for k in range(1, min(steps, len(edge) - 1) + 1):
-        found[:-k] = sense * np.maximum(sense * found[:-k], sense * edge[k:])
-    return found
+    return tightest_ahead(low, steps, 1.0), tightest_ahead(high, steps, -1.0)
 
 
 def _kept_off(data: DispatchInputs, intent: Intent, point: str) -> Bools:

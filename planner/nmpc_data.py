@@ -16,11 +16,12 @@ from graph.snapshot import Snapshot
 from graph.units import canonical_unit, convert
 from planner.nmpc_options import NmpcOptions
 from planner.nmpc_stage import StageModel
+from planner.priority import rank
+from planner.series import forecast_series, usable_series
 from sandbox.ode_twin import OdeTwin
 from sandbox.windows import constraint_mask
 
 Array = NDArray[np.float64]
-PRIORITY_RATIO = 4.0  # price of a constraint over the next one in the operator's order
 QUANTITIES = ("cost", "energy", "emissions", "comfort", "wear")
 PRICED = ("cost", "energy", "emissions")
 COST_TIEBREAK = 1e-3  # share of money in an objective that names none: no idle waste
@@ -101,7 +102,7 @@ def nmpc_data(
     _check_intent(site, intent)
     model = StageModel(twin.model, twin.layout.points)
     steps = min(snapshot.horizon_steps, options.reach_steps)
-    w = np.array([_forecast(snapshot, d, steps) for d in model.disturbances])
+    w = np.array([forecast_series(snapshot, d)[:steps] for d in model.disturbances])
     least, greatest = _ranges(site, snapshot, intent, model.points, steps)
     applied = np.array([_applied(site, snapshot, p) for p in model.points])
     moves = [site.signal(p).ramp_per_s or np.inf for p in model.points]
@@ -142,28 +143,6 @@ def _check_intent(site: Site, intent: Intent) -> None:
         raise InputError(f"site {site.id} needs one grid connection to be paid for")
 
 
-def _series(what: str, values: Any, steps: int) -> Array:
-    array = np.asarray(values, dtype=float)
-    if len(array) < steps:
-        raise InputError(
-            f"{what}: {len(array)} steps for a horizon of {steps}",
-            "shorten the horizon or extend the series",
-        )
-    bad = np.flatnonzero(~np.isfinite(array[:steps]))
-    if len(bad):
-        raise InputError(f"{what}: not a number at step {int(bad[0])}", "mend the series")
-    return array[:steps]
-
-
-def _forecast(snapshot: Snapshot, signal: str, steps: int) -> Array:
-    try:
-        values = snapshot.forecast(signal).values
-    except KeyError:
-        raise InputError(f"the snapshot has no forecast of {signal}", "forecast it first") from None
-    # What is promised is the whole horizon, however much of it is planned.
-    return _series(f"forecast of {signal}", values, snapshot.horizon_steps)[:steps]
-
-
 def _applied(site: Site, snapshot: Snapshot, point: str) -> float:
     state = snapshot.points.get(point)
     if state is not None and np.isfinite(state.applied):
@@ -191,8 +170,10 @@ def _state(twin: OdeTwin, snapshot: Snapshot, model: StageModel) -> tuple[Array,
 def _price(site: Site, snapshot: Snapshot, intent: Intent, steps: int) -> Array:
     """Currency a kW of grid power over each step, (H,), of all objectives together."""
     prices, hours, tariff = snapshot.prices, site.step_s / 3600.0, site.tariff
-    money = _series("import prices", prices.import_price, snapshot.horizon_steps)[:steps]
-    carbon = _series("carbon", prices.carbon_g_per_kwh, snapshot.horizon_steps)[:steps] / 1000.0
+    money = usable_series("import prices", prices.import_price, snapshot.horizon_steps)[:steps]
+    carbon = (
+        usable_series("carbon", prices.carbon_g_per_kwh, snapshot.horizon_steps)[:steps] / 1000.0
+    )
     mean = float(np.mean(money))
     rates = {
         "cost": money + carbon * tariff.carbon_price_per_t / 1000.0,
@@ -305,13 +286,11 @@ def _band(
     site: Site, intent: Intent, index: int, item: Band, signal: str, ends: tuple[float, float],
     mask: NDArray[np.bool_],
 ) -> Limit:  # fmt: skip
-    order = intent.priority
-    rank = PRIORITY_RATIO ** (len(order) - order.index(index)) if index in order else 1.0
     spec = site.signal(signal)
     return Limit(
         f"intent:{index}:{signal}", item.text or spec.label or signal, signal, spec.unit,
         "demand" if item.hard else "wish", np.where(mask, ends[0], -np.inf),
-        np.where(mask, ends[1], np.inf), 0.0, rank, index,
+        np.where(mask, ends[1], np.inf), 0.0, rank(intent, index), index,
     )  # fmt: skip
 
 
