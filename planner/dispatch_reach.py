@@ -30,7 +30,6 @@ from planner.milp import Index, Milp
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 ROUNDS = 5
-MOST_LATE = 2
 BEYOND_K = 0.05  # beyond a setpoint by less is at it
 ACTS_KW = 0.05
 
@@ -60,13 +59,11 @@ def within_reach(problem: DispatchProblem, found: Found) -> Found:
     stored = np.zeros(base.columns, dtype=bool)
     for _ in range(ROUNDS):
         assert found.x is not None
-        for late in range(MOST_LATE + 1):
-            bounded = _chosen(problem.data, base, sides, stored, found.x, late)
-            same = _equal(bounded, found.fixed)
-            solved = session.solve(bounded.lower, bounded.upper) if not same else None
-            if solved is None or solved.status is not SolveStatus.INFEASIBLE:
-                break
-        if solved is None or solved.x is None or solved.status is not SolveStatus.OPTIMAL:
+        bounded = _chosen(problem.data, base, sides, stored, found.x)
+        if _equal(bounded, found.fixed):
+            break
+        solved = session.solve(bounded.lower, bounded.upper)
+        if solved.x is None or solved.status is not SolveStatus.OPTIMAL:
             break
         loose = (found.objective or 0.0) - (found.bound or 0.0)
         found = replace(
@@ -90,14 +87,8 @@ def _sides(problem: DispatchProblem, air: AirColumns) -> list[_Side]:
     return found
 
 
-def _chosen(
-    data: DispatchInputs, base: Milp, sides: list[_Side], stored: Bools, x: Array, late: int
-) -> Milp:
-    """The problem with each side's choice as bounds. `stored` remembers steps of 1.
-
-    late: a held side begins to act so many steps later than played: what its neighbours do has
-    changed since, and a room that is not yet at the setpoint cannot be told to be.
-    """
+def _chosen(data: DispatchInputs, base: Milp, sides: list[_Side], stored: Bools, x: Array) -> Milp:
+    """The problem with each side's choice as bounds. `stored` remembers steps of 1."""
     lower, upper = base.lower.copy(), base.upper.copy()
     path = _played(data, sides, x) if any(np.isfinite(s.held).any() for s in sides) else {}
     for side in sides:
@@ -112,18 +103,10 @@ def _chosen(
         # Nobody heats a room towards the setpoint from which it is cooled.
         upper[side.flow[kept & ~alone]] = 0.0
         if not free.all():
-            acts = _begun(path[side.zone, side.sense], late)
+            acts = path[side.zone, side.sense]
             bounds[side.temps[~free & acts]] = side.held[~free & acts]
             upper[side.flow[~free & ~acts]] = 0.0
     return replace(base, lower=lower, upper=upper)
-
-
-def _begun(acts: Bools, late: int) -> Bools:
-    """`acts` without the first `late` steps of each stretch."""
-    found = acts.copy()
-    for k in range(1, late + 1):
-        found[k:] &= acts[:-k]
-    return found
 
 
 def _played(data: DispatchInputs, sides: list[_Side], x: Array) -> dict[tuple[int, int], Bools]:
