@@ -349,7 +349,9 @@ def test_the_same_question_gives_the_same_bytes_compiled_or_not(
     assert plan(GOOD, options=compiled) == first
     [library] = (tmp_path / "pilothouse" / "kernels").glob("*.so")
     assert compiled_c.stored_library(library.stem) == library
-    library.write_bytes(library.read_bytes()[:-1] + b"?")  # not what was written: never loaded
+    other = tmp_path / "other.so"  # a new file: what is loaded now still runs from the old one
+    other.write_bytes(library.read_bytes()[:-1] + b"?")
+    other.replace(library)  # not what was written: never loaded
     assert compiled_c.stored_library(library.stem) is None
 
 
