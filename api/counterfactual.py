@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from agents.decision import Decision
 from api.replay import decide_again, recorded_reading, recorded_world
 from graph.canonical import strict_loads
-from graph.errors import InputError, RefusedError
+from graph.errors import InputError, RefusedError, first_error
 from graph.plan import Plan
 from graph.snapshot import Snapshot
 from safety.trust_root import TrustRoot
@@ -123,6 +123,4 @@ def read_plan(path: Path, snapshot: Snapshot) -> Plan:
     try:
         return Plan.model_validate(given | document)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(p) for p in first["loc"])
-        raise InputError(f"{path}: {where}: {first['msg']}", "point -> list of values") from error
+        raise InputError(f"{path}: {first_error(error)}", "point -> list of values") from error

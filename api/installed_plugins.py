@@ -16,14 +16,13 @@ from pydantic import ValidationError
 from api.workspace import Workspace
 from graph.canonical import canonical_bytes, strict_loads
 from graph.clock import Clock, SystemClock
-from graph.errors import InputError, IntegrityError, RefusedError
+from graph.errors import InputError, IntegrityError, RefusedError, first_error
 from graph.record import iso
 from plugins.admission import OpenManifest, admit
 from plugins.host import PluginHost
 from plugins.limits import HostLimits
 from plugins.manifest import Grant, PluginManifest, grant_all
 from plugins.signatures import trusted_by
-from safety.shape import first_error
 from safety.trust_root import TrustRoot
 
 COMPONENT, ENVELOPE, GRANT = "component.wasm", "manifest.dsse.json", "grant.json"

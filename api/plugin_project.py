@@ -15,12 +15,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from graph.canonical import digest_bytes, strict_loads
-from graph.errors import InputError, IntegrityError, UnavailableError
+from graph.errors import InputError, IntegrityError, UnavailableError, first_error
 from plugins.manifest import WORLD, Asks, PluginManifest
 from plugins.package import Package, read_package
 from plugins.signatures import sign_manifest
 from safety.keys import Signer
-from safety.shape import first_error
 from safety.signing import co_sign
 
 LANGUAGES = ("c", "wat")

@@ -3,6 +3,15 @@
 Arguments are positional so that an error survives pickling across processes.
 """
 
+from pydantic import ValidationError
+
+
+def first_error(error: ValidationError, whole: str = "document") -> str:
+    """`field: reason` of the first error, `whole: reason` when it is about no single field."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or whole
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
+
 
 class PilothouseError(Exception):
     """Base of every error that this project raises on purpose."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from graph.canonical import digest_bytes
-from graph.errors import RefusedError
+from graph.errors import RefusedError, first_error
 from plugins.limits import HostLimits
 from plugins.manifest import WORLD, Grant, PluginManifest, check_grant
 
@@ -79,8 +79,7 @@ def _manifest_of(predicate: Mapping[str, Any]) -> PluginManifest:
     try:
         return PluginManifest.model_validate(dict(predicate))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "manifest"
         raise RefusedError(
-            "manifest", f"{field}: {first['msg']}", "see the reference of the plugin's manifest"
-        ) from error
+            "manifest", first_error(error, "manifest"),
+            "see the reference of the plugin's manifest",
+        ) from error  # fmt: skip

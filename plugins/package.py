@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from graph.canonical import digest_bytes, strict_loads
-from graph.errors import InputError, IntegrityError
+from graph.errors import InputError, IntegrityError, first_error
 from plugins.manifest import PluginManifest
 
 _MAX_MANIFEST_BYTES = 64 << 10
@@ -40,9 +40,7 @@ def read_package(folder: Path) -> Package:
     except IntegrityError as error:
         raise InputError(f"{path}: {error.message}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise InputError(f"{path}: {where}: {first['msg']}") from error
+        raise InputError(f"{path}: {first_error(error, 'manifest')}") from error
     found = digest_bytes(component)
     if manifest.component != found:
         raise InputError(

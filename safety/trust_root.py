@@ -15,10 +15,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from graph.canonical import strict_loads
-from graph.errors import InputError, IntegrityError
+from graph.errors import InputError, IntegrityError, first_error
 from graph.record import Record, UtcTime
 from safety.keys import PublicRecord, Signer, keyid_of, public_record, verifying_key
-from safety.shape import first_error
 
 Role = Literal["service", "operator", "approver", "engineer", "gate", "ledger"]
 MACHINE_ROLES: tuple[Role, ...] = ("service", "gate", "ledger")

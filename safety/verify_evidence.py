@@ -6,11 +6,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from graph.errors import IntegrityError
+from graph.errors import IntegrityError, first_error
 from graph.proposal import Approval, ControlProposal
 from graph.record import Record, iso
 from safety.bundle import Bundle
-from safety.shape import first_error
 from safety.signing import Statement
 
 T = TypeVar("T", bound=Record)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from graph.canonical import canonical_bytes, digest, strict_loads
-from graph.errors import InputError
+from graph.errors import InputError, first_error
 from graph.proposal import ModelProvenance
 from graph.record import Record
 from graph.site import Site
@@ -196,10 +196,8 @@ def parameters_from_document(document: Mapping[str, Any]) -> TwinParameters:
     try:
         return TwinParameters.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "document"
         raise InputError(
-            f"twin parameters: {field}: {first['msg']}", "write the file again with `site fit`"
+            f"twin parameters: {first_error(error)}", "write the file again with `site fit`"
         ) from error
 
 

@@ -395,7 +395,7 @@ def test_a_flipped_bit_in_any_byte_is_found(tmp_path):
     assert accepted_after_flips(built, positions) == []
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_every_flipped_bit_is_found(tmp_path):
     built = small_bundle(tmp_path)
     assert accepted_after_flips(built, range(8 * len(built.data))) == []

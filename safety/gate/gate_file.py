@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from graph.errors import InputError
+from graph.errors import InputError, first_error
 from graph.record import Record
 from graph.site import Site
 from safety.gate.config import GateConfig, config_from_site
@@ -92,10 +92,7 @@ def load_gate_file(path: Path) -> GateFile:
     try:
         file = GateFile.model_validate(value)
     except ValidationError as error:
-        item = error.errors()[0]
-        field = ".".join(str(part) for part in item["loc"])
-        message = item["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}: {field}: {message}") from error
+        raise InputError(f"{path}: {first_error(error)}") from error
     here = path.resolve().parent
     names = ("ca", "certificate", "key", "root", "signing_key", "state_dir")
     absolute = {name: here / getattr(file.door, name) for name in names}

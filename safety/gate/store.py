@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from graph.canonical import strict_loads
-from graph.errors import IntegrityError
+from graph.errors import IntegrityError, first_error
 from safety.gate.config import GateConfig
 from safety.gate.state import GateState, Mode, evolve, initial_state
 
@@ -35,7 +35,7 @@ class StateStore:
         try:
             state = GateState.model_validate(strict_loads(data))
         except (ValidationError, IntegrityError) as error:
-            first = error.message if isinstance(error, IntegrityError) else _first(error)
+            first = error.message if isinstance(error, IntegrityError) else first_error(error)
             raise IntegrityError(
                 f"the gate's state {self._path} is damaged: {first}", HINT
             ) from error
@@ -75,8 +75,3 @@ def _lasting(state: GateState) -> Any:
         engaged and engaged.model_copy(update={"metrics": {}}),
         {p: t.model_copy(update=dict.fromkeys(VOLATILE)) for p, t in state.tracks.items()},
     )
-
-
-def _first(error: ValidationError) -> str:
-    item = error.errors()[0]
-    return f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"

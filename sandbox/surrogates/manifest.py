@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from graph.canonical import canonical_bytes, digest, digest_bytes, strict_loads
-from graph.errors import InputError
+from graph.errors import InputError, first_error
 from graph.record import Record
 from sandbox.surrogates.guard import Guard
 from sandbox.surrogates.networks import Kind
@@ -145,8 +145,6 @@ def load_manifest(path: Path) -> SurrogateManifest:
     try:
         return SurrogateManifest.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "document"
         raise InputError(
-            f"{path.name}: {field}: {first['msg']}", "train again with `pilothouse site surrogate`"
+            f"{path.name}: {first_error(error)}", "train again with `pilothouse site surrogate`"
         ) from error
