@@ -1,10 +1,11 @@
-"""`bench planner`: how long a plan of equations takes by each route, and whether they agree.
+"""`bench planner`: how long a plan takes, linear (`bench_dispatch`) and of equations.
 
-Two closed loops, 24 stages each: the four tanks of a laboratory (4 states, a minute a stage,
-targets that jump) and five rooms (10 states, a quarter of an hour, prices and weather that change).
-Every route controls the same simulated plant with the same noise, starting each solve from its last
-solution, shifted by a stage. Times are of the processor, so that a busy machine does not count. A
-route that fails `GIVE_UP` times is not run further.
+Equations, by each route: how long, and whether the routes agree. Two closed loops, 24 stages each:
+the four tanks of a laboratory (4 states, a minute a stage, targets that jump) and five rooms (10
+states, a quarter of an hour, prices and weather that change). Every route controls the same
+simulated plant with the same noise, starting each solve from its last solution, shifted by a stage.
+Times are of the processor, so that a busy machine does not count. A route that fails `GIVE_UP`
+times is not run further.
 """
 
 import importlib.util
@@ -76,7 +77,9 @@ class Tally:
 
 def run_bench(*, quick: bool, say: Say) -> list[Figure]:
     """Every figure, in one run. Without a C compiler only the interpreter's routes."""
-    figures: list[Figure] = []
+    from api.bench_dispatch import dispatch_figures
+
+    figures = dispatch_figures(quick=quick, say=say)
     steps = 20 if quick else 60
     codes: list[Code] = ["interpreted", "compiled"] if c_compiler() else ["interpreted"]
     for task in (tanks(steps), rooms(steps)):

@@ -126,14 +126,15 @@ def foresight_days(
             results["twin"] = DayResult(_in_twin(context, snapshot, plan, hours), None)
         for _ in range(REPLAN_S // step):
             seq += 1
-            plant.write(epoch, seq, _commands(last, plant.time, step))
+            plant.write(epoch, seq, commands_at(last, plant.time, step))
             plant.advance(step)
     log = minute_log(plant)
     results["plant"] = DayResult(day_kpis(pack, log, start, end), log)
     return results
 
 
-def _commands(plan: Plan | None, now: datetime, step: int) -> list[LeasedSetpoint]:
+def commands_at(plan: Plan | None, now: datetime, step: int) -> list[LeasedSetpoint]:
+    """What a plan commands in the step that begins now; nothing without one or beyond its end."""
     if plan is None:
         return []
     k = int((now - plan.start).total_seconds() // step)

@@ -13,6 +13,7 @@ from graph.schedules import StartSchedule, scheduled
 from graph.signals import Quality
 from graph.site import Site
 from graph.snapshot import Snapshot
+from planner.dispatch_calendar import local_dates
 from planner.hub_model import HubNumbers
 from planner.series import forecast_series, usable_series
 from planner.time_grid import TimeGrid, time_grid
@@ -80,6 +81,11 @@ class DispatchInputs:
     on0: bool
     since_change_s: float
     held: dict[str, Array]
+
+    @property
+    def days(self) -> tuple[int, ...]:
+        """The local day (ordinal) of each step."""
+        return tuple(d.toordinal() for d in local_dates(self.starts, self.site.zone_info))
 
     @property
     def storage_price(self) -> float:
