@@ -8,7 +8,7 @@ from api.bench_figure import Figure
 from api.cli import emit
 from graph.errors import InputError
 
-BENCHES = ("decision", "rollouts", "calibration", "forecasts", "intents", "planner")
+BENCHES = ("decision", "rollouts", "calibration", "forecasts", "intents", "planner", "peers")
 
 
 @click.command()
@@ -76,6 +76,10 @@ def _figures(name: str, quick: bool, folder: Path | None) -> list[Figure]:
         from api.bench_planner import run_bench as planner
 
         return planner(quick=quick, say=say)
+    if name == "peers":
+        from api.bench_peers import run_bench as peers
+
+        return peers(quick=quick, say=say)
     if name == "forecasts":
         from api.bench_forecasts import run_bench as forecasts
 

@@ -1,0 +1,1 @@
+"""Other planners beside ours: one stated problem, one simulator, one process a planner."""
