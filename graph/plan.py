@@ -41,8 +41,31 @@ class ActiveConstraint(Record):
     unit: str = Field(description="currency per unit of the constraint")
 
 
+class Cure(Record):
+    """What one wish alone would have to give for a plan to exist, and what that plan costs."""
+
+    wish: str = Field(description="the wish in plain words")
+    label: str = Field(description="the part of it that gives most")
+    amount: float = Field(gt=0)
+    unit: str
+    relaxed_to: float | None = None
+    cost: float = Field(description="of the plan, in `currency`: energy, wear, less what is stored")
+    currency: str
+
+    @property
+    def text(self) -> str:
+        """In one clause."""
+        to = "" if self.relaxed_to is None else f" (to {self.relaxed_to:.4g})"
+        give = f"{self.label} gives {self.amount:.3g} {self.unit}{to}"
+        return f"{give}, the plan costs {self.cost:.2f} {self.currency}"
+
+
 class Conflict(Record):
-    """Why nothing is feasible, by how much, and the least relaxation that would cure it."""
+    """Why nothing is feasible, by how much, and the least relaxation that would cure it.
+
+    Every conflict has its share in the cheapest cure of all: together they leave a plan. `cures`
+    says what one wish alone would have to give in place of this one, the others as they are there.
+    """
 
     id: str
     label: str
@@ -51,6 +74,10 @@ class Conflict(Record):
     relaxed_to: float | None = None
     at: UtcTime | None = Field(None, description="when it is worst")
     text: str = Field(description="the cure in one sentence")
+    wish: str = Field("", description="the wish in plain words")
+    against: tuple[str, ...] = Field((), description="other wishes that it cannot be kept beside")
+    limits: tuple[str, ...] = Field((), description="the site's limits and holds in the way")
+    cures: tuple[Cure, ...] = Field((), description="of a conflict of wishes, the cheapest first")
 
 
 class Plan(Record):

@@ -13,7 +13,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from graph.errors import InputError
+from graph.errors import InputError, UnavailableError
 from graph.intent import Intent
 from graph.plan import ActiveConstraint, Conflict, Plan, SolveStatus
 from graph.site import Site
@@ -63,10 +63,7 @@ def plan_dispatch(
 
     Returns:
         A plan. Unusable input gives BAD_INPUT with the reason in `notes`; an infeasible intent
-        gives INFEASIBLE with its conflicts; without setpoints in both cases.
-
-    Raises:
-        UnavailableError: the solver is not installed.
+        gives INFEASIBLE with its conflicts, a missing solver SOLVER_MISSING; all without setpoints.
     """
     margin, options = margin or Margins(), options or SolveOptions()
     try:
@@ -74,13 +71,18 @@ def plan_dispatch(
         data = dispatch_inputs(tight, hub_numbers(tight, twin), snapshot)
         return _plan(data, intent, margin, incumbent, options)
     except InputError as error:
-        return Plan(
-            source=SOURCE,
-            status=SolveStatus.BAD_INPUT,
-            start=snapshot.as_of,
-            step_s=site.step_s,
-            notes=(str(error),),
-        )
+        return _nothing(site, snapshot, SolveStatus.BAD_INPUT, error)
+    except UnavailableError as error:
+        return _nothing(site, snapshot, SolveStatus.SOLVER_MISSING, error)
+
+
+def _nothing(
+    site: Site, snapshot: Snapshot, status: SolveStatus, error: InputError | UnavailableError
+) -> Plan:
+    """No plan, and why."""
+    return Plan(
+        source=SOURCE, status=status, start=snapshot.as_of, step_s=site.step_s, notes=(str(error),)
+    )
 
 
 def baseline_plan(site: Site, snapshot: Snapshot) -> Plan:

@@ -21,6 +21,8 @@ from planner.milp import Milp
 
 Array = NDArray[np.float64]
 SEED = 20260101
+IIS_FROM_RAY, IIS_IRREDUCIBLE = 2, 4  # HiGHS's bits: from the dual ray, then made smaller
+IIS_SECONDS = 10.0  # aborts only; a second or two on a day's plan
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,20 @@ class LinearSession:
         _pass(self._highspy, self._solver, self._problem, cost, offset)
         if basis.valid:
             self._solver.setBasis(basis)
+
+    def infeasible_rows(self) -> NDArray[np.int64]:
+        """Rows of an irreducible infeasible subset of the programme that the last solve refused.
+
+        Empty where HiGHS gives none: versions before 1.11 do not look for one.
+        """
+        if not hasattr(self._highspy.Highs, "getIis"):
+            return np.zeros(0, dtype=np.int64)
+        self._solver.setOptionValue("iis_strategy", IIS_FROM_RAY + IIS_IRREDUCIBLE)
+        self._solver.setOptionValue("iis_time_limit", IIS_SECONDS)
+        status, found = self._solver.getIis()
+        if status == self._highspy.HighsStatus.kError:
+            return np.zeros(0, dtype=np.int64)
+        return np.array(found.row_index_, dtype=np.int64)
 
     def solve(self, lower: Array | None = None, upper: Array | None = None) -> MilpResult:
         """Solve with these column bounds, (columns,); None means the problem's own."""

@@ -9,17 +9,17 @@ import numpy as np
 
 from graph.intent import Intent
 from graph.plan import Conflict
-from planner.dispatch_constraints import Mode, Slack, SlackKind
+from planner.conflict_text import conflict_at
+from planner.conflicts import Elastic, told
+from planner.dispatch_constraints import Mode, SlackKind
 from planner.dispatch_inputs import DispatchInputs
 from planner.dispatch_objective import objective
 from planner.dispatch_options import SolveOptions
 from planner.dispatch_problem import DispatchProblem, build_problem
 from planner.dispatch_search import search
-from planner.explain_solve import SPOKEN_UNITS
 from planner.margins import Margins
 from planner.milp import Array
 
-LEAST_AMOUNT = 1e-3  # in the constraint's unit; less is the solver's tolerance
 CURE_GAP = 0.02  # a cure named a fiftieth too large is still a cure
 # Loosening over money: enough that no saving pays for it, little enough that a hard wish is
 # loosened before soft ones are broken. A cure must leave a plan that can be used.
@@ -49,46 +49,14 @@ def explain_infeasible(
     )
     if found.x is None:
         return (), None
-    conflicts = [_conflict(problem, s, found.x) for s in elastic]
+    pairs = [(s, c) for s in elastic if (c := conflict_at(problem, s, found.x)) is not None]
+    conflicts = tuple(c for _, c in pairs)
+    if options.explain and pairs:
+        priced = cost + scale * problem.milp.costs["elastic"]
+        conflicts = told(Elastic(problem, intent, priced, cost, offset, loose, found.x), pairs)
     heat = problem.hub.heat
     pattern = np.round(found.x[heat.on]) if heat is not None else None
-    return tuple(c for c in conflicts if c is not None), pattern
-
-
-def _conflict(problem: DispatchProblem, slack: Slack, x: Array) -> Conflict | None:
-    amount = float(np.max(x[slack.columns]))
-    if amount < LEAST_AMOUNT:
-        return None
-    data, unit = problem.data, SPOKEN_UNITS.get(slack.unit, slack.unit)
-    sense, limit, at = -1, slack.value, None
-    if slack.bound is not None:
-        sense, step = slack.bound.sense, _worst_step(problem, slack, x)
-        limit, at = float(slack.bound.value[step]), data.starts[step]
-        at = at + (data.starts[1] - data.starts[0]) if len(data.starts) > 1 else at
-    relaxed = None if limit is None else limit - sense * amount
-    when = f" (worst at {at.astimezone(data.site.zone_info):%a %H:%M})" if at else ""
-    shown = slack.unit if slack.unit != "percent" else "%"
-    cure = "" if relaxed is None else f"; with {relaxed:.4g} {shown} there is a plan"
-    return Conflict(
-        id=slack.id,
-        label=slack.label,
-        amount=amount,
-        unit=unit,
-        relaxed_to=relaxed,
-        at=at,
-        text=f"{slack.label} cannot be kept: {amount:.3g} {unit} beyond reach{when}{cure}.",
-    )
-
-
-def _worst_step(problem: DispatchProblem, slack: Slack, x: Array) -> int:
-    bound = slack.bound
-    assert bound is not None
-    signal = problem.hub.signals[bound.signal].at(x)
-    short = np.where(bound.mask, bound.sense * (bound.value - signal), -np.inf)
-    for other in problem.slacks:  # what a start outside the bound excuses is not the conflict
-        if other.id == slack.id and other.kind is SlackKind.RECOVERY:
-            short[list(other.steps)] -= x[other.columns]
-    return int(np.argmax(short))
+    return conflicts, pattern
 
 
 def rescue_problem(data: DispatchInputs, intent: Intent) -> DispatchProblem:
