@@ -13,9 +13,10 @@ A building with air units expects, besides grid, pv, load, battery and weather: 
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from graph.record import Record
+from graph.schedules import Hours
 
 AssetId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -48,6 +49,14 @@ class ElectricLoad(_Asset):
     rated_kw: float = Field(gt=0)
 
 
+class Reserve(Record):
+    """What a battery keeps back for an outage of the grid, softly; people may still use it."""
+
+    energy_kwh: float = Field(0.0, ge=0, description="kept above soc_min_pct")
+    power_kw: float = Field(0.0, ge=0, description="of discharging that no plan uses")
+    hours: tuple[Hours, ...] = Field((), description="when it is kept; empty: always")
+
+
 class Battery(_Asset):
     """Electric storage."""
 
@@ -59,6 +68,20 @@ class Battery(_Asset):
     soc_min_pct: float = Field(ge=0, le=100)
     soc_max_pct: float = Field(ge=0, le=100)
     wear_cost_per_kwh: float = Field(0.0, ge=0, description="currency a kWh of throughput")
+    reserve: Reserve | None = Field(None, description="kept back for an outage of the grid")
+
+    @model_validator(mode="after")
+    def _can_keep_its_reserve(self) -> "Battery":
+        kept = self.reserve
+        if kept is None:
+            return self
+        room = (self.soc_max_pct - self.soc_min_pct) / 100.0 * self.capacity_kwh
+        if kept.energy_kwh > room or kept.power_kw > self.max_discharge_kw:
+            raise ValueError(
+                f"battery {self.id} cannot keep {kept.energy_kwh:g} kWh and {kept.power_kw:g} kW "
+                f"back: it has {room:g} kWh and {self.max_discharge_kw:g} kW"
+            )
+        return self
 
 
 class HeatPump(_Asset):

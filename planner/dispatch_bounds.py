@@ -15,6 +15,7 @@ from planner.dispatch_comfort import READY_EARLY_S, Edges, comfort_band, setback
 from planner.dispatch_inputs import DispatchInputs
 from planner.margins import Margins
 from planner.priority import rank
+from sandbox.reserves import reserve_bounds
 from sandbox.windows import constraint_mask, value_at_end
 
 Array = NDArray[np.float64]
@@ -105,7 +106,8 @@ def _bound(
 
 
 def _site_bounds(data: DispatchInputs) -> list[Bound]:
-    """Limits of the site and of its equipment: always hard, the tighter of the two each time."""
+    """Limits of the site and of its equipment, hard, the tighter of the two each time; what its
+    batteries keep back, softly."""
     site, found = data.site, []
     low: dict[str, tuple[float, str]] = {}
     high: dict[str, tuple[float, str]] = {}
@@ -124,6 +126,11 @@ def _site_bounds(data: DispatchInputs) -> list[Bound]:
             note(f"{asset.id}.soc_pct", asset.soc_min_pct, asset.soc_max_pct, name)
         if asset.kind == "buffer_tank":
             note(f"{asset.id}.temp_degc", asset.min_degc, asset.max_degc, name)
+    found += [
+        _bound(data, f"site:{r.signal}:reserve", r.label, r.signal, 1, r.least, hard=False,
+               mask=r.mask)
+        for r in reserve_bounds(site, data.snapshot)
+    ]  # fmt: skip
     for limit in site.limits:
         name = limit.label or site.signal(limit.signal).label or limit.signal
         note(limit.signal, limit.minimum, limit.maximum, name)

@@ -27,12 +27,14 @@ from graph.snapshot import Snapshot
 from graph.units import canonical_unit, convert
 from sandbox.budgets import budgets
 from sandbox.pace import greatest_rate, shortest_stay
+from sandbox.reserves import reserve_bounds
 from sandbox.windows import constraint_mask, local_days, value_at_end, window_mask
 
 Array = NDArray[np.float64]
 Traces = Mapping[str, Array]
 # What the site's sensors resolve: less than this nobody could see.
 TOLERANCE = {"degC": 0.1, "percent": 0.5, "kW": 0.1, "W/m^2": 5.0}
+RESERVE_CHANCE = 0.05  # of a battery's reserve being touched: what soft wishes are held to
 TOTAL_UNITS = {"energy": "kWh", "emissions": "kg"}
 SHOWN_UNITS = {"degC": "°C", "percent": "%"}
 
@@ -54,7 +56,7 @@ class Check:
 def site_checks(
     site: Site, snapshot: Snapshot, modelled: frozenset[str], checked_steps: int | None = None
 ) -> list[Check]:
-    """The site's own limits and its limits on starts: always hard.
+    """The site's own limits and its limits on starts, always hard; its reserves, softly.
 
     checked_steps: only the horizon's first so many steps count; None means all.
 
@@ -77,6 +79,11 @@ def site_checks(
         _bound(site, f"site:{signal}:{side}", signal, side, value, mask, True, 0.0)
         for (signal, side), value in bounds.items()
     ]
+    checks += [
+        _bound(site, f"site:{r.signal}:reserve", r.signal, "min", r.least, r.mask & mask, False,
+               RESERVE_CHANCE)
+        for r in reserve_bounds(site, snapshot)
+    ]  # fmt: skip
     for spec in site.setpoints:
         if spec.max_starts_per_day is not None:
             most = spec.max_starts_per_day

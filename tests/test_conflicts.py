@@ -50,7 +50,7 @@ def test_each_cure_is_the_least_and_the_cheapest_comes_first():
     assert asked(money.relaxed_to * 1.01, 20.5).status.usable
     assert asked(10.0, rooms.relaxed_to - 0.01).status.usable
     assert not asked(10.0 + 0.8 * money.amount, 20.5).status.usable
-    # Two rooms give, in sum as little as can be: less than half of the greater for each is too little.
+    # Two rooms give, in sum as little as can be: half of the greater for each is too little.
     assert not asked(10.0, 20.5 - 0.45 * rooms.amount).status.usable
 
 
