@@ -130,7 +130,8 @@ def kpi_table(
     cost = energy_cost(grid, imports, exports, step_s)
     cost = cost + carbon / 1000.0 * site.tariff.carbon_price_per_t
     cost = cost + _demand_charge(site, grid, prices.peak_so_far_kw, step_s, start)
-    value = _storage_value(site, trace, initial, float(np.min(imports)), grid.shape)
+    stored = storage_value(site, trace, initial, float(np.min(imports)))
+    value = np.broadcast_to(stored, grid.shape[:-1])
     return {
         "cost": cost,
         "energy": imported_kwh(grid, step_s),
@@ -243,21 +244,29 @@ def _all_starts(
     return total
 
 
-def _storage_value(
-    site: "Site", trace: Mapping[str, Any], initial: Mapping[str, float], price: float,
-    shape: tuple[int, ...],
-) -> Array:  # fmt: skip
-    total = np.zeros(shape[:-1])  # also where there is no store
+def storage_value(
+    site: "Site",
+    trace: Mapping[str, ArrayLike],
+    initial: Mapping[str, ArrayLike],
+    price: ArrayLike,
+) -> Array:
+    """What the stores' change over a trajectory is worth at a price; shape (...), currency.
+
+    price: currency a kWh, a number or of shape (...); `trace` and `initial` as for `kpi_table`.
+    Raises InputError where a store's signal is missing.
+    """
+    total: Array = np.zeros(())  # also where there is no store
+    worth: Any = price
     for battery in site.of_kind("battery"):
         signal, size = f"{battery.id}.soc_pct", float(getattr(battery, "capacity_kwh", 0.0))
         delta = (_get(trace, signal)[..., -1] - _get(initial, signal)) / 100.0 * size
         efficiency = float(getattr(battery, "round_trip_efficiency", 1.0))
-        total = total + storage_settlement(delta, 0.0, price, efficiency, 1.0)
+        total = total + storage_settlement(delta, 0.0, worth, efficiency, 1.0)
     for pump in site.of_kind("heat_pump"):
         tank = next(a for a in site.assets if a.id == getattr(pump, "sink", ""))
         signal, litres = f"{tank.id}.temp_degc", float(getattr(tank, "volume_l", 0.0))
         warmer = _get(trace, signal)[..., -1] - _get(initial, signal)
         heat = warmer * litres * WATER_KWH_PER_LITRE_K
         cop = float(getattr(pump, "nominal_cop", 1.0))
-        total = total + storage_settlement(0.0, heat, price, 1.0, cop)
+        total = total + storage_settlement(0.0, heat, worth, 1.0, cop)
     return np.asarray(total, dtype=np.float64)

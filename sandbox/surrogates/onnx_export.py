@@ -77,7 +77,7 @@ def network_bytes(kind: Kind, weights: Weights, inputs: int, substeps: int) -> b
     graph = helper.make_graph(
         writer.nodes, "surrogate", [table("x", states), table("u", inputs)],
         [table("x_next", states), table("y", outputs)],
-        [_tensor(helper, TensorProto, n, v) for n, v in weights.items() if n in used],
+        [constant(helper, TensorProto, n, v) for n, v in weights.items() if n in used],
     )  # fmt: skip
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION,
@@ -85,6 +85,7 @@ def network_bytes(kind: Kind, weights: Weights, inputs: int, substeps: int) -> b
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _tensor(helper: Any, kinds: Any, name: str, values: NDArray[np.float32]) -> Any:
+def constant(helper: Any, kinds: Any, name: str, values: NDArray[np.float32]) -> Any:
+    """An initializer of little-endian float32."""
     raw = np.ascontiguousarray(values, dtype="<f4").tobytes()
     return helper.make_tensor(name, kinds.FLOAT, list(values.shape), raw, raw=True)

@@ -1,6 +1,7 @@
 """onnxruntime behind one function: a checked network, one step of many futures at a time."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,21 +27,27 @@ class StepNetwork:
         """Raises IntegrityError when `data` is not such a network, UnavailableError without ORT."""
         self.widths = {"x": states, "u": inputs}
         check_network(data, self.widths, {"x_next": states, "y": outputs})
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise UnavailableError("onnxruntime is missing", "pip install onnxruntime") from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            data, options, providers=["CPUExecutionProvider"]
-        )
+        self._session = session_of(data)
 
     def step(self, x: Floats, u: Floats) -> tuple[Floats, Floats]:
         """One step; F must be a multiple of BLOCK (see `padded`)."""
         x_next, y = self._session.run(["x_next", "y"], {"x": x, "u": u})
         return x_next, y
+
+
+def session_of(data: bytes) -> Any:
+    """A session for a checked network: one thread, the CPU, nothing custom.
+
+    Raises UnavailableError without onnxruntime.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UnavailableError("onnxruntime is missing", "pip install onnxruntime") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
 
 def padded(futures: int) -> int:

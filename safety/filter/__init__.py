@@ -1,0 +1,1 @@
+"""The predictive safety filter: certifies moves that others propose, by a model."""
