@@ -201,6 +201,11 @@ class LinearSession:
             return np.zeros(0, dtype=np.int64)
         return np.array(found.row_index_, dtype=np.int64)
 
+    def reprice(self, cost: Array) -> None:
+        """Give the columns other costs, (columns,)."""
+        columns = np.arange(len(cost), dtype=np.int32)
+        self._solver.changeColsCost(len(columns), columns, cost)
+
     def solve(self, lower: Array | None = None, upper: Array | None = None) -> MilpResult:
         """Solve with these column bounds, (columns,); None means the problem's own."""
         low = self._problem.lower if lower is None else lower

@@ -8,7 +8,16 @@ from api.bench_figure import Figure
 from api.cli import emit
 from graph.errors import InputError
 
-BENCHES = ("decision", "rollouts", "calibration", "forecasts", "intents", "planner", "peers")
+BENCHES = (
+    "decision",
+    "rollouts",
+    "calibration",
+    "forecasts",
+    "intents",
+    "planner",
+    "peers",
+    "citylearn",
+)
 
 
 @click.command()
@@ -80,6 +89,10 @@ def _figures(name: str, quick: bool, folder: Path | None) -> list[Figure]:
         from api.bench_peers import run_bench as peers
 
         return peers(quick=quick, say=say)
+    if name == "citylearn":
+        from api.bench_citylearn import run_bench as citylearn
+
+        return citylearn(quick=quick, say=say)
     if name == "forecasts":
         from api.bench_forecasts import run_bench as forecasts
 

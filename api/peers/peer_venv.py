@@ -30,17 +30,20 @@ def cache_folder() -> Path:
     return Path(base) / "pilothouse" / "peers"
 
 
-def install(name: str, requirements: Path, folder: Path, limit_s: float) -> Installed:
+def install(
+    name: str, requirements: Path, folder: Path, limit_s: float, resolved: tuple[str, ...] = ()
+) -> Installed:
     """The interpreter with exactly `requirements`, made within `limit_s` if it is not there yet.
 
     The folder carries the pins' digest, so that other pins never meet an old environment; one
-    that was interrupted is made anew.
+    that was interrupted is made anew. `resolved` is installed before them, with whatever it needs
+    on this machine: for packages whose needs differ from machine to machine.
 
     Raises:
         UnavailableError: offline, too slow, or the pins don't install on this Python.
     """
     pins = requirements.read_bytes()
-    tag = sha256(pins + sys.version.encode()).hexdigest()[:12]
+    tag = sha256(pins + "".join(resolved).encode() + sys.version.encode()).hexdigest()[:12]
     home = folder / f"{name}-{tag}"
     python = home / "bin" / "python"
     if (home / DONE).exists():
@@ -54,22 +57,29 @@ def install(name: str, requirements: Path, folder: Path, limit_s: float) -> Inst
             f"no environment for {name}: {error}", "see python -m venv"
         ) from error
     # The pins are whole: without a resolver the same files are installed everywhere, or none.
-    options = ["--quiet", "--no-deps", "--no-compile", "--disable-pip-version-check"]
+    for what in (list(resolved), ["--no-deps", "-r", str(requirements)]):
+        if what:
+            _pip(name, home, what, begun + limit_s)
+    (home / DONE).write_text("")
+    return Installed(python, time.monotonic() - begun)
+
+
+def _pip(name: str, home: Path, what: list[str], until: float) -> None:
+    """Install into `home`, which is removed where that fails."""
+    options = ["--quiet", "--no-compile", "--disable-pip-version-check"]
     patience = ["--retries", "1", "--timeout", "20"]
-    command = [str(python), "-m", "pip", "install", *options, *patience, "-r", str(requirements)]
-    left = limit_s - (time.monotonic() - begun)
+    command = [str(home / "bin" / "python"), "-m", "pip", "install", *options, *patience, *what]
+    left = max(until - time.monotonic(), 1.0)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=max(left, 1.0))  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=left)  # noqa: S603
     except subprocess.TimeoutExpired as error:
         shutil.rmtree(home, ignore_errors=True)
         raise UnavailableError(
-            f"{name} was not installed within {limit_s:.0f} s", "try again: downloads are kept"
+            f"{name} was not installed in time", "try again: downloads are kept"
         ) from error
     if done.returncode != 0:
         shutil.rmtree(home, ignore_errors=True)
         raise UnavailableError(f"{name} does not install: {_reason(done.stderr)}", "is pip online?")
-    (home / DONE).write_text("")
-    return Installed(python, time.monotonic() - begun)
 
 
 def _reason(text: str) -> str:
