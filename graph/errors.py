@@ -3,7 +3,12 @@
 Arguments are positional so that an error survives pickling across processes.
 """
 
-from pydantic import ValidationError
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 def first_error(error: ValidationError, whole: str = "document") -> str:

@@ -8,16 +8,8 @@ from api.bench_figure import Figure
 from api.cli import emit
 from graph.errors import InputError
 
-BENCHES = (
-    "decision",
-    "rollouts",
-    "calibration",
-    "forecasts",
-    "intents",
-    "planner",
-    "peers",
-    "citylearn",
-)
+BENCHES = ("decision", "rollouts", "calibration", "forecasts", "intents", "planner", "peers",
+           "citylearn")  # fmt: skip
 
 
 @click.command()
