@@ -102,10 +102,10 @@ def judge(case: Mapping[str, Any], site: Site) -> Result:
     agree = sum(1 for k, v in meant.items() if _same(ours.get(k, _MISSING), v))
     every = len(meant.keys() | ours.keys())
     says = str(case.get("says", ""))
-    told = any(says in q for q in reading.questions)
-    if case.get("only"):
-        told = told and len(reading.questions) == 1 and not reading.not_understood
-    exact = got == wanted and agree == every and (got == "compiled" or told)
+    told = got == "compiled" or any(says in q for q in reading.questions)
+    if "assumed" in case:
+        told = any(str(case["assumed"]) in a for a in reading.assumptions)
+    exact = got == wanted and agree == every and told
     silent = reading.intent is not None and not exact and not reading.not_understood
     return Result(
         line=int(case.get("line", 0)), register=str(case.get("register", "")),

@@ -134,6 +134,9 @@ class Autonomy(Record):
     risk_rules: tuple[RiskRule, ...] = Field(min_length=1)
 
 
+DefaultAim = Literal["cost", "energy", "emissions", "peak", "wear"]
+
+
 class Site(Record):
     """Everything that the pack says, checked as a whole."""
 
@@ -149,6 +152,9 @@ class Site(Record):
     tariff: Tariff
     limits: tuple[Limit, ...] = ()
     comfort: ComfortBand | None = None
+    default_aim: DefaultAim = Field(
+        "cost", description="what is made small where a wish names no aim; told as an assumption"
+    )
     baseline: BaselineLaw
     twin: TwinSpec = TwinSpec()
     plant: PlantSpec = PlantSpec()

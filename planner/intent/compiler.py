@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from graph.intent import Constraint, Intent, NotUnderstood, Reading, Window
 from graph.site import Site
+from planner.intent.assumed_aim import NO_OBJECTIVE, assumed_aim
 from planner.intent.clause import Clause, split
 from planner.intent.horizon import Horizon, choose_horizon
 from planner.intent.items import read_items, read_slips
@@ -26,12 +27,6 @@ from planner.intent.suggestions import not_understood
 from planner.intent.tokens import MAX_CHARACTERS
 from planner.intent.when import condensed
 from planner.intent.wish import Context, Wish
-
-NO_OBJECTIVE = (
-    "What is to be made small: energy cost, energy, CO2 emissions, peak demand or wear; "
-    "or is it comfort that matters?"
-)
-
 
 @dataclass(frozen=True)
 class Analysis:
@@ -129,15 +124,16 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
     refused += [r for c in constraints for r in refused_constraint(c, site)]
     questions += [*asked, *unclear_constraints(constraints), *shares(wishes)]
     horizon = choose_horizon(wishes, constraints, context.now)
-    ranking = rank(wishes, constraints)
+    aims, assumed = assumed_aim(wishes, constraints, left, site)
+    ranking = rank([*wishes, *aims], constraints)
     questions += [*horizon.questions, *contradictions(constraints), *ranking.questions]
     questions += [
         f"“{c.text.strip()}” lies outside the planned time: is the time right?"
         for c in constraints
         if not horizon.questions and outside(c, horizon.start, horizon.end)
     ]
-    notes += [*said, *_void(constraints, horizon, site), *paced_totals(constraints, horizon)]
-    if not any(w.objectives for w in wishes):
+    notes += [*assumed, *said, *_void(constraints, horizon, site), *paced_totals(constraints, horizon)]
+    if not ranking.objectives and not ranking.questions:
         questions.append(NO_OBJECTIVE)
     open_ = tuple(dict.fromkeys([*refused, *questions]))
     intent = None

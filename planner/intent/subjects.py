@@ -45,7 +45,7 @@ def signals_of(
     chosen: list[str] = []
     for asset in assets:
         fitting = [s for s in _candidates(site, asset, attribute) if _fits(s, unit)]
-        if attribute != "heat" and len(fitting) > 1:
+        if attribute != "heat" and len(fitting) > 1 and unit.dimension != "none":
             # Power without "heat" is electric power.
             fitting = [s for s in fitting if not s.id.endswith(".heat_kw")]
         if len(fitting) != 1:
