@@ -20,6 +20,7 @@ _TOPIC = {
     K.DISCHARGE, K.IMPORT, K.EXPORT, K.HARD, K.SOFT,
 }  # fmt: skip
 # Items that may stand anywhere in a wish without changing it.
+_STOPS = (".", ";", "!", "?", "\n")
 LIGHT = (K.FILLER, K.KEEP, K.THEN, K.LET, K.MOVE)
 
 
@@ -190,7 +191,10 @@ def _join_halves(clauses: list[Clause]) -> list[Clause]:
     joined: list[Clause] = []
     for clause in clauses:
         kinds = {i.kind for i in clause.content}
-        if joined and not joined[-1].role and not clause.role and _needs_more(joined[-1], kinds):
+        # A time behind a comma and before a full stop belongs to what went before it.
+        trailing = len(joined) > 1 and joined[-1].opener == "," and clause.opener in _STOPS
+        plain = joined and not joined[-1].role and not clause.role and not trailing
+        if plain and _needs_more(joined[-1], kinds):
             joined[-1] = Clause([*joined[-1].items, *clause.items], joined[-1].opener)
         else:
             joined.append(clause)

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 from graph.intent import Constraint, Intent, NotUnderstood, Reading, Window
 from graph.site import Site
+from planner.intent.around import set_aside
 from planner.intent.assumed_aim import NO_OBJECTIVE, assumed_aim
 from planner.intent.clause import Clause, split
 from planner.intent.horizon import Horizon, choose_horizon
-from planner.intent.items import read_items, read_slips
+from planner.intent.items import read_items, read_tokens
 from planner.intent.lexicon import Item, K
 from planner.intent.moments import WEEKDAYS, Now
 from planner.intent.parsers import read_clause
@@ -63,11 +64,13 @@ def analyse(text: str, site: Site, now: datetime, actor: str = "operator") -> An
         return Analysis(Reading(text=text, intent=None, restatement="", questions=(question,)), ())
     clock = Now(now.astimezone(UTC), site.zone_info)
     items = read_items(text, site, clock)
-    context = Context(site, clock, text, slips=read_slips(text, site))
+    kept, around = set_aside(items, text)
+    told = (f"Set aside as said around the wish: {', '.join(around)}",) if around else ()
+    context = Context(site, clock, text, slips=(*read_tokens(text, site).notes, *told))
     left: list[NotUnderstood] = []
     reported: set[int] = set()
     pending: Pending | None = None
-    clauses = split(items)
+    clauses = split(kept)
     for n, clause in enumerate(clauses):
         if clause.role:
             context, pending, unexplained = read_role(clauses, n, context, pending)

@@ -8,10 +8,32 @@ from typing import Any
 from graph.site import Site
 from planner.intent.durations import read_duration, read_factor
 from planner.intent.heating_cooling import heating_cooling_phrases
+from planner.intent.clock_words import (
+    read_at_sign,
+    read_hour,
+    read_hour_span,
+    read_military,
+    read_spoken_clock,
+)
 from planner.intent.lexicon import NUMBER_WORDS, Item, K, Phrase, phrases
 from planner.intent.moments import Now, said
+from planner.intent.notation import (
+    notation_rules,
+    read_aim_of_unit,
+    read_chain,
+    read_equals,
+    read_implication,
+    read_interval,
+    read_order,
+    read_per,
+    read_weights,
+)
+from planner.intent.number_words import read_half_of_unit, read_number, read_share
 from planner.intent.quantities import MONEY_SIGNS, NO_UNIT, UNITS, Amount, Unit
+from planner.intent.rewriting import Written, rewrite
+from planner.intent.shorthand import read_day_span, shorthand_rules
 from planner.intent.spelling import slips, spelled
+from planner.intent.symbols import symbols_of
 from planner.intent.times import read_time
 from planner.intent.tokens import Token
 from planner.intent.vocabulary import site_phrases
@@ -23,7 +45,7 @@ _THOUSANDS = re.compile(r"\d{1,3},\d{3}$")
 def read_items(text: str, site: Site, now: Now) -> list[Item]:
     """The items of `text` in order; together they cover every token."""
     known = _phrases(site)
-    tokens = [t for t, _ in spelled(text, site, known)]
+    tokens = read_tokens(text, site).tokens
     items: list[Item] = []
     i = 0
     while i < len(tokens):
@@ -33,9 +55,22 @@ def read_items(text: str, site: Site, now: Now) -> list[Item]:
     return items
 
 
-def read_slips(text: str, site: Site) -> tuple[str, ...]:
-    """The words of `text` that were read as others near them, as assumptions."""
-    return slips(text, site, _phrases(site))
+def read_tokens(text: str, site: Site) -> Written:
+    """The tokens of `text` as they are read, and what is to be told of how they were written.
+
+    1. Slips of the pen. 2. Arrows. 3. Clock times and numbers in words, shorthand. 4. Notation that
+    is made of them.
+    """
+    known = _phrases(site)
+    tokens = [t for t, _ in spelled(text, site, known)]
+    symbols = symbols_of(site)
+    written = Written(read_implication(tokens), slips(text, site, known))
+    written = rewrite(written, text, read_order, read_weights, *notation_rules(symbols),
+                      read_aim_of_unit, read_per, read_spoken_clock, read_military,
+                      read_hour_span, read_hour, read_at_sign, read_day_span)  # fmt: skip
+    written = rewrite(written, text, *shorthand_rules(symbols, text), read_half_of_unit,
+                      read_share, read_number, read_interval)  # fmt: skip
+    return rewrite(written, text, read_chain, read_equals, read_hour_span)
 
 
 def _phrases(site: Site) -> dict[Phrase, tuple[K, Any]]:

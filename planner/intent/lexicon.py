@@ -160,9 +160,12 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "shall not|shall never|under no circumstances|on no account|in no case|at no time"),
     (K.NOT, "soft", "should not|shouldn't|rather not|preferably not|try not to|if possible not"),
     (K.HARD, None, "must|always|strictly|strict|hard|at all times|absolutely|without exception|"
-     "in any case|guarantee|guaranteed|guaranteeing|under all circumstances|all the time|"
+     "in any case|whatever happens|no matter what|binding|come what may|without fail|at any time|"
+     "at any cost|in all cases|under any condition|guarantee|guaranteed|guaranteeing|under all circumstances|all the time|"
      "under any circumstances|shall|mandatory"),
-    (K.SOFT, None, "if possible|preferably|ideally|should|try|try to|soft|where possible|"
+    (K.SOFT, None, "if possible|if it is possible|if you can|if you could|if at all possible|if feasible|"
+     "if it can be done|if that is possible|if it's possible|wherever possible|it is preferred that|"
+     "it would be nice if|it would be good if|would be nice|nice to have|best effort|preferably|ideally|should|try|try to|soft|where possible|"
      "when possible|as far as possible|as much as possible|about|"
      "around|roughly|approximately|mostly|usually"),
     (K.STARTS, None, "start|starts|starting|started|switch on|switch ons|switched on|cycles|"
@@ -175,7 +178,7 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "in an hour|within an hour|within one hour"),
     (K.PER_TIME, 1 / 60, "a minute|per minute|each minute|every minute|/ min|/ minute|per min"),
     (K.PER_KWH, None, "/ kwh|per kwh|a kwh|per kilowatt hour|a kilowatt hour|/ kilowatt hour|kwh"),
-    (K.OTHERWISE, None, "otherwise|else|or else|if not|at all other times|at other times|"
+    (K.OTHERWISE, None, "otherwise|for the rest of the time|else|or else|if not|at all other times|at other times|"
      "in all other cases|the rest of the time"),
     (K.ONLY, None, "only|solely|exclusively"),
     (K.IF, None, "if|when|whenever|once|in case|in the event that|as soon as|if ever"),

@@ -38,12 +38,14 @@ class Moment:
     """A point in time, as far as it was said.
 
     seconds: after local midnight. bare: an hour of 1 to 12 without am or pm. part: of a day.
-    zone_name: PST or PDT, said to tell the two 01:30 of a clock change apart.
+    zone_name: PST or PDT, said to tell the two 01:30 of a clock change apart. half: am, pm, a part
+    of the day or noon was said.
     """
 
     day: date | None = None
     seconds: int | None = None
     bare: bool = False
+    half: bool = False
     part: str = ""
     zone_name: str = ""
     midnight: bool = False
@@ -115,11 +117,13 @@ def read_clock(
         return None
     token = tokens[i]
     if n := said(tokens, i, "noon", "midday"):
-        return Moment(seconds=12 * 3600), i + n
+        return Moment(seconds=12 * 3600, half=True), i + n
     if n := said(tokens, i, "midnight"):
         return Moment(seconds=0, midnight=True), i + n
     if token.kind == "clock":
         return _marked_clock(tokens, i, now)
+    if token.kind == "spoken":
+        return _spoken_clock(tokens, i)
     if token.kind != "number" or token.value != int(token.value) or "," in token.text:
         return None
     return _hour(tokens, i, bare_allowed)
@@ -136,28 +140,45 @@ def _marked_clock(tokens: list[Token], i: int, now: Now) -> tuple[Moment, int]:
     seconds = hour * 3600 + minute * 60 + second
     if seconds > DAY_S:
         return Moment(seconds=0, doubt=f"{tokens[i].text} is not a time of day"), j + used
-    moment = Moment(seconds=seconds)
+    moment = Moment(seconds=seconds, half=bool(half))
     j += used
     if j < len(tokens) and tokens[j].text.upper() in _zone_names(now):
         moment, j = replace(moment, zone_name=tokens[j].text.upper()), j + 1
     return moment, j
 
 
+_IN_PART = ("in the morning", "in the afternoon", "in the evening", "at night")
+_OF_DAY = ("this afternoon", "this morning", "this evening", "tonight", "tomorrow morning",
+           "tomorrow afternoon", "tomorrow evening")  # fmt: skip
+
+
 def _hour(tokens: list[Token], i: int, bare_allowed: bool) -> tuple[Moment, int] | None:
     hour, j = int(tokens[i].value), i + 1
     half, used = _half_of_day(tokens, j)
     if half and 1 <= hour <= 12:
-        return Moment(seconds=(hour % 12 + (12 if half == "pm" else 0)) * 3600), j + used
+        seconds = (hour % 12 + (12 if half == "pm" else 0)) * 3600
+        return Moment(seconds=seconds, half=True), j + used
     o_clock = said(tokens, j, "o'clock", "oclock")
-    if not (o_clock or bare_allowed) or hour > 24:
-        return None
     j += o_clock
-    part = said(tokens, j, "in the morning", "in the afternoon", "in the evening", "at night")
+    part = said(tokens, j, *_IN_PART)
+    allowed = bare_allowed or o_clock or part or said(tokens, j, *_OF_DAY)
+    if not allowed or hour > 24 or tokens[i].text != f"{hour:d}" and len(tokens[i].text) > 2:
+        return None
     if part:
         return _with_part(
             Moment(seconds=hour * 3600, bare=True), tokens[j + part - 1].text
         ), j + part
     return Moment(seconds=hour * 3600, bare=1 <= hour <= 12), j
+
+
+def _spoken_clock(tokens: list[Token], i: int) -> tuple[Moment, int]:
+    """Half past three, with the half of the day where it is said."""
+    moment, j = Moment(seconds=round(tokens[i].value * 3600), bare=True), i + 1
+    half, used = _half_of_day(tokens, j)
+    if half:
+        return _with_part(moment, "morning" if half == "am" else "afternoon"), j + used
+    part = said(tokens, j, *_IN_PART)
+    return (_with_part(moment, tokens[j + part - 1].text), j + part) if part else (moment, j)
 
 
 def _half_of_day(tokens: list[Token], i: int) -> tuple[str, int]:
@@ -171,9 +192,9 @@ def _with_part(moment: Moment, part: str) -> Moment:
     """6 + evening is 18:00; 8 + morning is 08:00."""
     if not part or moment.seconds is None or not moment.bare:
         return moment
-    hour = moment.seconds // 3600 % 12
-    late = part in ("afternoon", "evening") or (part == "night" and hour >= 6)
-    return replace(moment, seconds=(hour + 12 * late) * 3600, bare=False)
+    clock = moment.seconds % (12 * 3600)
+    late = part in ("afternoon", "evening") or (part == "night" and clock >= 6 * 3600)
+    return replace(moment, seconds=clock + 12 * 3600 * late, bare=False, half=True)
 
 
 def read_day(tokens: list[Token], i: int, now: Now) -> tuple[Moment, int] | None:

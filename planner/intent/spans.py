@@ -56,12 +56,18 @@ def read_hours(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
         return When(daily=("06:00", "22:00")), j + n
     if tokens[i].text in ("when", "while", "whenever"):
         return None
-    j += said(tokens, j, "every", "each") or 0
+    every = said(tokens, j, "every", "each", "all")
+    j += every
     if j == i:
         return None
+    if every and (n := said(tokens, j, "weekday", "working day", "workday", "week day")):
+        return When(days=WEEKDAYS[:5], every=True), j + n
+    if every and (n := said(tokens, j, "weekend")):
+        return When(days=WEEKDAYS[5:], every=True), j + n
     for part, (first, last) in PARTS.items():
         if n := said(tokens, j, part, part + "s"):
-            return When(daily=(hour_minute(first * 3600), hour_minute(last % 24 * 3600))), j + n
+            hours = (hour_minute(first * 3600), hour_minute(last % 24 * 3600))
+            return When(daily=hours, part=part, every=bool(every)), j + n
     return None
 
 

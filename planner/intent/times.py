@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from graph.site import Site
+from planner.intent.half_days import settled
 from planner.intent.lexicon import NUMBER_WORDS
 from planner.intent.moments import (
     DAY_S,
@@ -128,23 +129,29 @@ def _unit_follows(tokens: list[Token], i: int) -> bool:
 
 def _clock_range(tokens: list[Token], i: int, now: Now) -> Found:
     between = said(tokens, i, "between")
-    first = read_clock(tokens, i + between, now, bare_allowed=False)
+    first = read_clock(tokens, i + between, now)
     if first is None:
         return None
-    link = said(tokens, first[1], "and") if between else said(tokens, first[1], "to", "-", "–", "—")
-    second = read_moment(tokens, first[1] + link, now, bare_allowed=False) if link else None
-    return (_span(first[0], second[0], now, False), second[1]) if second else None
+    links = ("and", "to") if between else ("to", "till", "until", "through", "-", "–", "—")
+    link = said(tokens, first[1], *links)
+    second = read_moment(tokens, first[1] + link, now) if link else None
+    # A mere number is an hour only beside what can be nothing else: 4 to 9 pm, eight to noon.
+    marked = read_clock(tokens, i + between, now, bare_allowed=False) or (
+        link and read_moment(tokens, first[1] + link, now, bare_allowed=False)
+    )
+    if second is None or not marked or (second[0].bare and _unit_follows(tokens, second[1])):
+        return None
+    return _span(first[0], second[0], now, False), second[1]
 
 
 def _span(first: Moment, second: Moment, now: Now, until: bool) -> When:
     """From one moment to another; without a day, hours of each day."""
-    clocked = [m for m in (first, second) if m.seconds is not None]
-    if any(m.seconds is not None and not m.bare and m.seconds != 0 for m in clocked):
-        # One 24-hour time settles how the other is meant: from 8 to 17.
-        first, second = replace(first, bare=False), replace(second, bare=False)
+    first, second = settled(first, second)
     problem = doubt_about(first) or doubt_about(second)
     if problem:
-        return When(questions=(problem,))
+        open_ = first.bare and second.bare and first.day is second.day is None
+        hours = (first.seconds or 0, second.seconds or 0) if open_ else None
+        return When(questions=(problem,), open_hours=hours)
     if first.day is None and second.day is None and not first.now:
         return _daily(first, second)
     if second.day_last and first.day is None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from graph.intent import Window
+from planner.intent.half_days import in_part, in_working_day
 from planner.intent.moments import DAY_S, Now, wall_to_utc
 
 
@@ -11,7 +12,9 @@ from planner.intent.moments import DAY_S, Now, wall_to_utc
 class When:
     """A span as far as it was said. daily: two HH:MM. days: recurring. until: an end was named.
     at: it is one moment;
-    clock: its step as two HH:MM, where no day was said."""
+    clock: its step as two HH:MM, where no day was said. open_hours: two clock times, in seconds, of
+    which the half of the day is not known, with the question about it in `questions`. part: the part
+    of the day that `daily` stands for. every: it comes back each day."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -20,6 +23,9 @@ class When:
     until: bool = False
     at: bool = False
     clock: tuple[str, str] | None = None
+    open_hours: tuple[int, int] | None = None
+    part: str = ""
+    every: bool = False
     notes: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
 
@@ -35,7 +41,7 @@ class When:
 def combine(spans: list[When]) -> When:
     """Several expressions about one thing: a date, hours, weekdays. Clashes become questions."""
     whole = When()
-    for span in spans:
+    for span in _settled(spans):
         clash = [
             name
             for name in ("start", "end", "daily", "days")
@@ -52,15 +58,49 @@ def combine(spans: list[When]) -> When:
             whole.until or span.until,
             whole.at or span.at,
             whole.clock or span.clock,
+            whole.open_hours or span.open_hours,
+            whole.part or span.part,
+            whole.every or span.every,
             whole.notes + span.notes,
             whole.questions + span.questions + questions,
         )
     return whole
 
 
+def _settled(spans: list[When]) -> list[When]:
+    """Spans of which one settles another: `8 to 6` by `on weekdays`, `at night` by `22:00-05:00`."""
+    days = next((s.days for s in spans if s.days), ())
+    part = next((s.part for s in spans if s.part), "")
+    working = bool(days) and not set(days) & {"sat", "sun"}
+    found = []
+    for span in spans:
+        if span.open_hours and (part or working):
+            hours = (in_part(*span.open_hours, part) if part else in_working_day(*span.open_hours))
+            if hours:
+                daily = (hour_minute(hours[0]), hour_minute(hours[1]))
+                note = f"the hours are read as {daily[0]} to {daily[1]}"
+                span = replace(span, daily=daily, open_hours=None, questions=(),
+                               notes=(*span.notes, note))  # fmt: skip
+        found.append(span)
+    said = next((s.daily for s in found if s.daily and not s.part), None)
+    if said is None or not part:
+        return found
+    # The hours that are said are those of the part of the day: every night from 23:00 to 05:30.
+    inner = [s for s in found if s.part and s.daily and _within(said, s.daily)]
+    return [replace(s, daily=None) if s in inner else s for s in found]
+
+
+def _within(inner: tuple[str, str], outer: tuple[str, str]) -> bool:
+    """Whether hours begin inside other hours, and overlap them for the greater part."""
+    first, last, begin, end = (int(t[:2]) * 60 + int(t[3:]) for t in (*inner, *outer))
+    length, whole = (last - first) % 1440 or 1440, (end - begin) % 1440 or 1440
+    shared = sum((first + k - begin) % 1440 < whole for k in range(length))
+    return 2 * shared > length
+
+
 def recurring(when: When, every_day: bool) -> When:
     """A moment that comes back: at 18:00 every day, by 7:00 on weekdays."""
-    if not when.at or not (every_day or when.days):
+    if not when.at or not (every_day or when.days or when.every):
         return when
     if when.clock is None:
         ask = "A day and a time that comes back are given for one wish: which one holds?"

@@ -1,0 +1,139 @@
+"""Words around a wish: greetings, signatures, headings, reasons and reports of what is going on.
+
+They are set aside only where they hold nothing that could carry a wish (no number, bound, time,
+negation, standstill, condition ...), and every piece that is set aside is told. Whatever is in
+doubt stays: it is then read, or asked about.
+"""
+
+from dataclasses import dataclass
+
+from planner.intent.lexicon import Item, K
+
+_HELLO = ("dear", "hi", "hello", "hey", "good morning", "good evening", "good afternoon", "morning",
+          "greetings", "to whom it may concern", "attention", "attn")  # fmt: skip
+_BYE = ("thanks", "thank you", "thank", "many thanks", "regards", "kind regards", "best regards",
+        "best", "best wishes", "cheers", "sincerely", "yours", "yours sincerely", "br", "kr", "rgds",
+        "warm regards", "thx", "ta", "greetings", "yours faithfully", "cordially",
+        "with kind regards", "thank you very much", "thanks a lot", "much appreciated")  # fmt: skip
+_WHY = ("because", "since", "as", "due", "owing", "reason", "background", "fyi", "context", "given")
+_REPORTS = ("is", "are", "was", "were", "has", "have", "had", "it's", "that's", "we're", "they're",
+            "been", "will", "came", "comes", "come", "went", "said", "says", "asked", "asks", "told",
+            "reported", "got", "i'm", "we've", "they've", "there's", "nobody's", "everyone's",
+            "isn't")  # fmt: skip
+# What a piece may hold and still carry no wish.
+_HARMLESS = (K.FILLER, K.UNKNOWN, K.THEN, K.USE, K.SPEND, K.VAGUE, K.LET, K.KEEP, K.MOVE, K.BREAK)
+_NAMED = (K.SUBJECT, K.QUANTITY, K.ATTRIBUTE, K.SOURCE)  # allowed in names and stated reasons
+_ENDS = (".", ";", "!", "?", "\n")
+_MOST_WORDS = 5  # of a greeting or a signature
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Neighbouring items between two marks; `ender` is the mark behind it, `leader` before it."""
+
+    items: tuple[Item, ...]
+    leader: str
+    ender: str
+
+    def holds_only(self, *kinds: K) -> bool:
+        """Whether no item is of another kind."""
+        return all(i.kind in kinds for i in self.items)
+
+
+def pieces(items: list[Item], text: str) -> list[Piece]:
+    """The items between marks; a reason (because ...) begins a piece of its own."""
+    found: list[Piece] = []
+    current: list[Item] = []
+    leader = ""
+    for item in items:
+        mark = text[item.start : item.end] if item.kind is K.BREAK else ""
+        word = text[item.start : item.end].lower()
+        if mark and not mark[0].isalpha() and mark != "&":
+            found += [Piece(tuple(current), leader, mark)] if current else []
+            current, leader = [], mark
+            continue
+        if word in ("because", "since") and current:
+            found.append(Piece(tuple(current), leader, word))
+            current, leader = [], word
+        current.append(item)
+    return [*found, Piece(tuple(current), leader, "")] if current else found
+
+
+def set_aside(items: list[Item], text: str) -> tuple[list[Item], tuple[str, ...]]:
+    """The items without what is said around the wish, and the pieces that were set aside."""
+    parts = pieces(items, text)
+    dropped: list[Piece] = []
+    dropped += _greetings(parts, text)
+    dropped += _signature([p for p in parts if p not in dropped], text)
+    for n, piece in enumerate(parts):
+        if piece not in dropped and _is_around(piece, parts[n + 1 :], text):
+            dropped.append(piece)
+    gone = {id(i) for p in dropped for i in p.items}
+    said = sorted((p.items[0].start, p.items[-1].end) for p in dropped
+                  if not p.holds_only(K.FILLER) or _first(p, text) in _HELLO + _BYE)  # fmt: skip
+    told = tuple(f"“{text[a:b].strip()}”" for a, b in said if not _mere_courtesy(text[a:b]))
+    return [i for i in items if id(i) not in gone], told
+
+
+def _mere_courtesy(said: str) -> bool:
+    return said.strip().lower() in (*_HELLO, *_BYE, "please", "thank you")
+
+
+def _words(piece: Piece, text: str) -> list[str]:
+    return text[piece.items[0].start : piece.items[-1].end].lower().split()
+
+
+def _first(piece: Piece, text: str) -> str:
+    words = _words(piece, text)
+    for n in (4, 3, 2, 1):
+        if " ".join(words[:n]) in (*_HELLO, *_BYE):
+            return " ".join(words[:n])
+    return words[0] if words else ""
+
+
+def _greetings(parts: list[Piece], text: str) -> list[Piece]:
+    """Dear control room, / Hi team! at the beginning."""
+    found: list[Piece] = []
+    for piece in parts[:2]:
+        short = len(_words(piece, text)) <= _MOST_WORDS
+        name = piece.holds_only(*_HARMLESS, *_NAMED)
+        if not (_first(piece, text) in _HELLO and short and name and piece.ender):
+            break
+        found.append(piece)
+    return found
+
+
+def _signature(parts: list[Piece], text: str) -> list[Piece]:
+    """Thanks, Dana / Best regards, Energy Mgmt / - Lee / (slash) Erik at the end."""
+    for back in range(min(4, len(parts)), 0, -1):
+        tail = parts[-back:]
+        if _first(tail[0], text) in _BYE and all(_is_name(p, text) for p in tail):
+            return tail
+    return []
+
+
+def _is_name(piece: Piece, text: str) -> bool:
+    words = text[piece.items[0].start : piece.items[-1].end].split()
+    courteous = _first(piece, text) in _BYE
+    capital = all(w[0].isupper() or not w[0].isalpha() or len(w) < 4 for w in words)
+    shouted = text.isupper()
+    own = piece.holds_only(K.FILLER, K.UNKNOWN)
+    named = capital and not shouted and piece.holds_only(*_HARMLESS, *_NAMED)
+    return len(words) <= _MOST_WORDS and (courteous and piece.holds_only(*_HARMLESS) or own or named)
+
+
+def _is_around(piece: Piece, after: list[Piece], text: str) -> bool:
+    """Whether a piece is a heading, a reason or a report, without anything of a wish."""
+    words = _words(piece, text)
+    unknown = any(i.kind is K.UNKNOWN for i in piece.items)
+    if not unknown or not words:
+        return False
+    why = piece.leader in ("because", "since") or words[0] in _WHY
+    if why and piece.holds_only(*_HARMLESS, *_NAMED):
+        return True
+    if piece.ender == ":" and after:
+        own = any(i.kind in (K.SUBJECT, K.SIGNAL) for i in after[0].items)
+        return piece.holds_only(*_HARMLESS, *((K.SUBJECT,) if own else ()))
+    if not piece.holds_only(*_HARMLESS):
+        return False
+    return any(w in _REPORTS or (w.endswith("ed") and n) for n, w in enumerate(words) if n or w != "is")
