@@ -5,6 +5,7 @@ negation, standstill, condition ...), and every piece that is set aside is told.
 doubt stays: it is then read, or asked about.
 """
 
+import re
 from dataclasses import dataclass
 
 from planner.intent.lexicon import Item, K
@@ -23,7 +24,25 @@ _REPORTS = ("is", "are", "was", "were", "has", "have", "had", "it's", "that's", 
 # What a piece may hold and still carry no wish.
 _HARMLESS = (K.FILLER, K.UNKNOWN, K.THEN, K.USE, K.SPEND, K.VAGUE, K.LET, K.KEEP, K.MOVE, K.BREAK)
 _NAMED = (K.SUBJECT, K.QUANTITY, K.ATTRIBUTE, K.SOURCE)  # allowed in names and stated reasons
-_ENDS = (".", ";", "!", "?", "\n")
+# Words that nobody here knows, and that could carry a wish all the same.
+_CARRYING = re.compile(
+    r"\b(hours?|occupied|unoccupied|occupancy|outside|days?|nights?|weeks?|months?|years?|seasons?|"
+    r"summer|winter|spring|autumn|christmas|easter|holidays?|shifts?|mornings?|evenings?|"
+    r"afternoons?|weekends?|lunch|dawn|dusk|sunrise|sunset|always|until|every|each|all|none|half|"
+    r"double|twice|quarter|not|no|never|nothing|neither|nor|without|except|unless|instead|less|more|"
+    r"fewer|only|limits?|cap|max|min|targets?|bands?|ranges?|degrees?|temperatures?|warm|cold|cool|"
+    r"heat|hot|priority|important|cannot|stop|start|off|high|low)\b|n't\b",
+    re.IGNORECASE,
+)
+_DAYTIME = re.compile(r"\b(days?|nights?|mornings?|evenings?|afternoons?|weekends?|winter|summer)\b",
+                      re.IGNORECASE)  # fmt: skip
+_META = re.compile(
+    r"\b(plan (?:around|without) (?:it|this|that)|plan accordingly|(?:order|adjust|set) your \w+ "
+    r"accordingly|take note|please note|note that|let me know|please confirm|please arrange|"
+    r"please schedule (?:around|accordingly)|act accordingly|put this in|see below|as (?:agreed|"
+    r"discussed|requested|announced|mentioned)[\w ]{0,30})$",
+    re.IGNORECASE,
+)
 _MOST_WORDS = 5  # of a greeting or a signature
 
 
@@ -125,14 +144,22 @@ def _is_name(piece: Piece, text: str) -> bool:
 def _is_around(piece: Piece, after: list[Piece], text: str) -> bool:
     """Whether a piece is a heading, a reason or a report, without anything of a wish."""
     words = _words(piece, text)
+    said = text[piece.items[0].start : piece.items[-1].end]
     unknown = any(i.kind is K.UNKNOWN for i in piece.items)
+    if words and _META.search(said) and piece.holds_only(*_HARMLESS, *_NAMED, K.NOT, K.HARD):
+        return not piece.holds_only(K.FILLER) and len(words) <= 8
     if not unknown or not words:
+        return False
+    timed = any(i.kind is K.TIME for p in after[:2] for i in p.items)
+    spoken = _DAYTIME.sub("", said) if piece.ender == ":" and timed else said
+    if _CARRYING.search(spoken):
         return False
     why = piece.leader in ("because", "since") or words[0] in _WHY
     if why and piece.holds_only(*_HARMLESS, *_NAMED):
         return True
     if piece.ender == ":" and after:
         own = any(i.kind in (K.SUBJECT, K.SIGNAL) for i in after[0].items)
+        own = own and not any(i.kind is K.SUBJECT and len(i.value) > 1 for i in piece.items)
         return piece.holds_only(*_HARMLESS, *((K.SUBJECT,) if own else ()))
     if not piece.holds_only(*_HARMLESS):
         return False

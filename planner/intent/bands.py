@@ -51,7 +51,8 @@ def _total(clause: Clause, context: Context, bound: Bound) -> Wish | None:
         return Wish(questions=(question,))
     if bound.low is not None or bound.high is None:
         return Wish(questions=(f"A total can only be bounded above: {quote(clause, context)}.",))
-    if about - {quantity}:
+    # Money is spent on electricity: "no more than 30 dollars a day on electricity".
+    if about - ({quantity, "energy"} if quantity == "cost" else {quantity}):
         return None
     unit, value = _total_unit(bound, context.site.currency)
     if unit is None:

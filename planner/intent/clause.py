@@ -20,6 +20,7 @@ _TOPIC = {
     K.DISCHARGE, K.IMPORT, K.EXPORT, K.HARD, K.SOFT,
 }  # fmt: skip
 # Items that may stand anywhere in a wish without changing it.
+_BOUNDS = (K.AT_LEAST, K.AT_MOST, K.ABOVE, K.BELOW)
 _STOPS = (".", ";", "!", "?", "\n")
 LIGHT = (K.FILLER, K.KEEP, K.THEN, K.LET, K.MOVE)
 
@@ -194,11 +195,27 @@ def _join_halves(clauses: list[Clause]) -> list[Clause]:
         # A time behind a comma and before a full stop belongs to what went before it.
         trailing = len(joined) > 1 and joined[-1].opener == "," and clause.opener in _STOPS
         plain = joined and not joined[-1].role and not clause.role and not trailing
-        if plain and _needs_more(joined[-1], kinds):
+        if plain and (_needs_more(joined[-1], kinds) or _belongs(joined[-1], clause)):
             joined[-1] = Clause([*joined[-1].items, *clause.items], joined[-1].opener)
         else:
             joined.append(clause)
     return joined
+
+
+def _belongs(first: Clause, clause: Clause) -> bool:
+    """`at most 48 °C, the hot water tank`: what a bound is of, behind it; `..., every day`."""
+    kinds = {i.kind for i in clause.content}
+    have = {i.kind for i in first.content}
+    if clause.opener == "," and kinds and kinds <= {*_TOPIC, K.LET, K.HARD, K.SOFT, K.ATTRIBUTE}:
+        named = bool(kinds & {K.SUBJECT, K.SIGNAL})
+        bound = bool(have & set(_AMOUNTS)) and bool(have & set(_BOUNDS))
+        bound = bound or K.DURATION in have
+        return named and bound and not have & {K.SUBJECT, K.SIGNAL, *_ROLES}
+    recurs = kinds == {K.PER_DAY} or (
+        kinds == {K.PER_DAY, K.TIME} and all(i.value == type(i.value)() for i in clause.all(K.TIME))
+    )
+    wish = bool(have & {*_AMOUNTS, K.OFF, K.RUN_TIME}) and K.PER_DAY not in have
+    return recurs and wish
 
 
 def _needs_more(first: Clause, kinds: set[K]) -> bool:

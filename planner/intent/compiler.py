@@ -14,6 +14,7 @@ from planner.intent.lexicon import Item, K
 from planner.intent.moments import WEEKDAYS, Now
 from planner.intent.parsers import read_clause
 from planner.intent.ranking import rank
+from planner.intent.references import References
 from planner.intent.refusals import paced_totals, refused_objectives, shares
 from planner.intent.relaxations import overrides, relax
 from planner.intent.restate import constraint_words, restate
@@ -71,7 +72,9 @@ def analyse(text: str, site: Site, now: datetime, actor: str = "operator") -> An
     reported: set[int] = set()
     pending: Pending | None = None
     clauses = split(kept)
+    spoken_of = References(site)
     for n, clause in enumerate(clauses):
+        clause = clauses[n] = spoken_of.resolved(clause, context)
         if clause.role:
             context, pending, unexplained = read_role(clauses, n, context, pending)
             clause = Clause(unexplained) if unexplained else clause
@@ -129,6 +132,7 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
     horizon = choose_horizon(wishes, constraints, context.now)
     aims, assumed = assumed_aim(wishes, constraints, left, site)
     ranking = rank([*wishes, *aims], constraints)
+    refused += horizon.refused
     questions += [*horizon.questions, *contradictions(constraints), *ranking.questions]
     questions += [
         f"“{c.text.strip()}” lies outside the planned time: is the time right?"

@@ -6,7 +6,8 @@ from planner.intent.tokens import Token
 
 _SECONDS = {
     "minutes": 60.0, "minute": 60.0, "mins": 60.0, "min": 60.0, "hours": 3600.0, "hour": 3600.0,
-    "hrs": 3600.0, "hr": 3600.0, "h": 3600.0, "seconds": 1.0, "second": 1.0,
+    "hrs": 3600.0, "hr": 3600.0, "h": 3600.0, "seconds": 1.0, "second": 1.0, "s": 1.0, "sec": 1.0,
+    "secs": 1.0,
 }  # fmt: skip
 _HALF = {"half an hour": 1800.0, "a half hour": 1800.0, "half hour": 1800.0,
          "a quarter of an hour": 900.0, "quarter of an hour": 900.0, "one and a half hours": 5400.0,

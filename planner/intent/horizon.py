@@ -21,6 +21,7 @@ class Horizon:
     end: datetime
     notes: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()  # those of the questions that say no
 
 
 def choose_horizon(wishes: Sequence[Wish], constraints: Sequence[Constraint], now: Now) -> Horizon:
@@ -53,7 +54,7 @@ def _named(said: list[When], end: datetime, now: Now) -> Horizon:
         ask = (
             f"That is {(end - start).days} days; at most {LONGEST.days} can be planned: until when?"
         )
-        return Horizon(start, end, questions=(ask,))
+        return Horizon(start, end, questions=(ask,), refused=(ask,))
     return Horizon(start, end, notes)
 
 
@@ -70,5 +71,8 @@ def _default(said: list[When], constraints: Sequence[Constraint], now: Now) -> H
     if latest <= now.instant + LONGEST:
         note = f"no end was named: the plan reaches until {local}, the latest time in the text"
         return Horizon(now.instant, latest, (note,))
-    ask = f"A wish reaches until {local}: until when is the plan to reach?"
-    return Horizon(now.instant, now.instant + DEFAULT, questions=(ask,))
+    ask = (
+        f"A wish reaches until {local}; at most {LONGEST.days} days can be planned: until when is "
+        "the plan to reach?"
+    )
+    return Horizon(now.instant, now.instant + DEFAULT, questions=(ask,), refused=(ask,))

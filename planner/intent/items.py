@@ -29,6 +29,7 @@ from planner.intent.notation import (
     read_weights,
 )
 from planner.intent.number_words import read_half_of_unit, read_number, read_share
+from planner.intent.phrasing import phrasing_rules
 from planner.intent.quantities import MONEY_SIGNS, NO_UNIT, UNITS, Amount, Unit
 from planner.intent.rewriting import Written, rewrite
 from planner.intent.shorthand import read_day_span, shorthand_rules
@@ -67,10 +68,12 @@ def read_tokens(text: str, site: Site) -> Written:
     written = Written(read_implication(tokens), slips(text, site, known))
     written = rewrite(written, text, read_order, read_weights, *notation_rules(symbols),
                       read_aim_of_unit, read_per, read_spoken_clock, read_military,
-                      read_hour_span, read_hour, read_at_sign, read_day_span)  # fmt: skip
-    written = rewrite(written, text, *shorthand_rules(symbols, text), read_half_of_unit,
-                      read_share, read_number, read_interval)  # fmt: skip
-    return rewrite(written, text, read_chain, read_equals, read_hour_span)
+                      read_hour_span, read_hour, read_at_sign)  # fmt: skip
+    written = rewrite(written, text, *shorthand_rules(symbols, text), read_day_span,
+                      *phrasing_rules(symbols), read_half_of_unit, read_share, read_number,
+                      read_interval)  # fmt: skip
+    return rewrite(written, text, read_chain, read_equals, read_hour_span,
+                   *phrasing_rules(symbols))  # fmt: skip
 
 
 def _phrases(site: Site) -> dict[Phrase, tuple[K, Any]]:
@@ -91,6 +94,9 @@ def _item(
     lasting = read_duration(tokens, i) or read_factor(tokens, i)
     if lasting:
         return lasting
+    per = _per_minutes(tokens, i)
+    if per:
+        return K.PER_TIME, *per
     chance = _chance(tokens, i)
     if chance:
         return K.CHANCE, *chance
@@ -138,6 +144,19 @@ def _mark(token: Token) -> K:
     if token.text in "()/\"'“”‘’":
         return K.FILLER
     return K.BREAK if token.kind in ("mark", "dash") else K.UNKNOWN
+
+
+_LENGTHS = {"min": 1 / 60, "minutes": 1 / 60, "mins": 1 / 60, "h": 1.0, "hours": 1.0, "hrs": 1.0,
+            "s": 1 / 3600, "sec": 1 / 3600, "seconds": 1 / 3600}  # fmt: skip
+
+
+def _per_minutes(tokens: list[Token], i: int) -> tuple[float, int] | None:
+    """Per 15 min, / 30 min: as hours."""
+    j = i + said(tokens, i, "per", "/", "in any", "within any", "every", "in every")
+    if j == i or j + 1 >= len(tokens) or tokens[j].kind != "number":
+        return None
+    size = _LENGTHS.get(tokens[j + 1].text)
+    return (tokens[j].value * size, j + 2) if size and tokens[j].value > 0 else None
 
 
 _OF = ("of the time", "of time", "of cases", "of the cases", "of all cases", "of days",

@@ -94,6 +94,8 @@ def read_moment(
     if day:
         moment, j = day
         j += said(tokens, j, "at")
+        if said(tokens, j, ",") and j + 2 < len(tokens) and tokens[j + 1].kind == "number":
+            j += said(tokens, j + 2, "o'clock")  # Sunday evening, eight o'clock
         clock = None if end_of_day else read_clock(tokens, j, now, bare_allowed)
         if clock is None:
             return replace(moment, end_of_day=bool(end_of_day)), day[1]
@@ -102,9 +104,11 @@ def read_moment(
     clock = None if end_of_day else read_clock(tokens, i, now, bare_allowed)
     if clock is None:
         return None
-    day = read_day(tokens, clock[1] + said(tokens, clock[1], "on"), now)
-    if day is None:
-        return clock
+    at = clock[1] + said(tokens, clock[1], "on")
+    day = read_day(tokens, at, now)
+    listed = tokens[at + 1 : at + 3] if day else []
+    if day is None or (len(listed) == 2 and listed[0].text == "," and listed[1].text in DAY_NAMES):
+        return clock  # at 16:00 on Mon, Tue and Wed: hours of several days
     both = replace(clock[0], day=day[0].day, day_last=True, doubt=day[0].doubt or clock[0].doubt)
     return _with_part(both, day[0].part), day[1]
 

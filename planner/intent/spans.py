@@ -1,12 +1,13 @@
 """Days and hours of days: tomorrow, tonight, next weekend, on weekdays, peak hours."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from graph.site import Site
 from graph.tariff import minutes
 from planner.intent.moments import (
     DAY_NAMES,
+    MONTHS,
     PARTS,
     WEEKDAYS,
     Moment,
@@ -27,8 +28,29 @@ _LEADS = ("on the", "over the", "during the", "for the", "at the", "in the", "on
           "for", "at", "in", "the")  # fmt: skip
 
 
+_SAME = ("in this time", "during that time", "during this time", "in that time", "in this hours",
+         "in these hours", "in those hours", "same hours", "the same hours", "same hrs", "same time",
+         "at the same time", "meanwhile", "in the meantime", "during those hours", "in that period",
+         "during these hours", "over that time", "in the same hours", "during the same hours",
+         "during that period", "for that time", "in the same time", "while it is away",
+         "while it is out", "while it is off", "while it is down", "at that time", "within that time",
+         "during it", "for the same time", "over the same hours", "for the same hours")  # fmt: skip
+_OCCUPIED = ("while people are in", "when people are in", "while people are here", "while occupied",
+             "when occupied", "when people are here", "while staff are in", "when staff are in",
+             "while we are in", "when the building is occupied", "while the building is occupied",
+             "while somebody is in", "while people are in the building", "when anyone is in")  # fmt: skip
+
+
 def read_hours(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
     """Peak hours, at night, in the evenings, on weekdays, at the weekend."""
+    if n := said(tokens, i, *_SAME):
+        return When(same=True), i + n
+    if n := said(tokens, i, *_OCCUPIED):
+        return _working_hours(site, " ".join(t.text for t in tokens[i : i + n])), i + n
+    if n := said(tokens, i, "on peak"):
+        return _tariff(site, now, True), i + n
+    if n := said(tokens, i, "off peak"):
+        return _tariff(site, now, False), i + n
     j = i + said(tokens, i, *_LEADS, "when", "while", "whenever")
     if n := said(tokens, j, "off peak hours", "off peak times", "off peak", "cheap hours",
                  "low tariff", "cheapest hours", "power is cheap", "electricity is cheap",
@@ -44,7 +66,10 @@ def read_hours(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
                  "the price is high", "the price peaks",
                  "electricity is dear"):  # fmt: skip
         return _tariff(site, now, True), j + n
-    if n := said(tokens, j, "office hours", "working hours", "business hours", "opening hours"):
+    if n := said(tokens, j, "office hours", "working hours", "business hours", "opening hours",
+                 "occupied hours", "working time", "work hours", "occupancy hours", "office time",
+                 "working times", "occupied periods", "occupied times", "hours of work",
+                 "occupancy"):  # fmt: skip
         return _working_hours(site, " ".join(t.text for t in tokens[j : j + n])), j + n
     if n := said(tokens, j, "weekdays", "working days", "workdays"):
         return When(days=WEEKDAYS[:5]), j + n
@@ -75,7 +100,8 @@ def _working_hours(site: Site, name: str) -> When:
     """The hours in which the site's comfort band counts, if they are one span of a day."""
     hours = site.comfort.hours if site.comfort else ()
     if len(hours) != 1 or minutes(hours[0].start) >= minutes(hours[0].end):
-        return When(questions=(f"When are {name}? Write e.g. from 8:00 to 18:00 on weekdays.",))
+        ask = f"When are {name}? Write e.g. from 8:00 to 18:00 on weekdays."
+        return When(questions=(ask,), part="working")
     span = hours[0]
     end = "00:00" if span.end == "24:00" else span.end
     days = tuple(d for d in WEEKDAYS if d in span.days) if len(set(span.days)) < 7 else ()
@@ -93,6 +119,9 @@ def read_days(tokens: list[Token], i: int, now: Now) -> Found:
     """Tomorrow, tonight, Friday, next weekend, Saturday and Sunday, Mon/Tue."""
     if n := said(tokens, i, "overnight"):
         return _night(now), i + n
+    rest = _rest(tokens, i, now) or _month(tokens, i, now)
+    if rest:
+        return rest
     j = i + said(tokens, i, *_LEADS)
     listed = _day_list(tokens, j)
     if listed:
@@ -100,7 +129,8 @@ def read_days(tokens: list[Token], i: int, now: Now) -> Found:
     next_one = said(tokens, j, "next", "this", "coming", "this coming")
     if n := said(tokens, j + next_one, "weekend"):
         return _weekend(now, tokens[j].text == "next"), j + next_one + n
-    if n := said(tokens, j, "next week"):
+    if n := said(tokens, j, "next week", "entire next week", "coming week", "entire coming week",
+                 "whole next week", "whole coming week", "all next week"):
         monday = now.today + timedelta(days=7 - now.today.weekday())
         return _whole_days(monday, 7, now), j + n
     found = read_day(tokens, j, now)
@@ -112,6 +142,42 @@ def read_days(tokens: list[Token], i: int, now: Now) -> Found:
     if moment.part == "night" and moment.day == now.today:
         return _night(now), end
     return _day_span(moment, now), end
+
+
+def _rest(tokens: list[Token], i: int, now: Now) -> Found:
+    """For the rest of the day, the remainder of the week: until it ends."""
+    j = i + said(tokens, i, "for the", "over the", "during the", "for", "the")
+    n = said(tokens, j, "rest of", "remainder of")
+    j += n
+    if not n:
+        return None
+    if m := said(tokens, j, "today", "the day", "this day"):
+        end, _ = wall_to_utc(now.today + timedelta(days=1), 0, now)
+        return When(end=end, until=True), j + m
+    if m := said(tokens, j, "the week", "this week"):
+        end, _ = wall_to_utc(now.today + timedelta(days=7 - now.today.weekday()), 0, now)
+        return When(end=end, until=True), j + m
+    if m := said(tokens, j, "the month", "this month"):
+        return When(end=_month_span(now.today.month, now)[1], until=True), j + m
+    month = MONTHS.get(tokens[j].text) if j < len(tokens) else None
+    return (When(end=_month_span(month, now)[1], until=True), j + 1) if month else None
+
+
+def _month(tokens: list[Token], i: int, now: Now) -> Found:
+    """For August, this July: the whole month."""
+    n = said(tokens, i, "for", "in", "during", "over", "this", "next", "all", "throughout")
+    month = MONTHS.get(tokens[i + n].text) if n and i + n < len(tokens) else None
+    after = tokens[i + n + 1].kind if i + n + 1 < len(tokens) else ""
+    if month is None or after == "number" or tokens[i + n].text == "may":
+        return None
+    start, end = _month_span(month, now)
+    return When(start=start if start > now.instant else None, end=end), i + n + 1
+
+
+def _month_span(month: int, now: Now) -> tuple[datetime, datetime]:
+    year = now.today.year + (month < now.today.month)
+    after = date(year + month // 12, month % 12 + 1, 1)
+    return wall_to_utc(date(year, month, 1), 0, now)[0], wall_to_utc(after, 0, now)[0]
 
 
 def _day_list(tokens: list[Token], j: int) -> Found:

@@ -1,7 +1,8 @@
 """Words with a slip of the hand, read as the word of the site or the grammar that is near.
 
-A number is never mended, nor a short word, and a word near two others is left as it is. What was
-mended is an assumption that the operator sees.
+A number is never mended (the letter O in it is read as 0), a short word only where two letters
+changed places or one was left out, and a word near two others is left as it is. What was mended is
+an assumption that the operator sees.
 """
 
 from collections.abc import Mapping
@@ -35,15 +36,53 @@ _OTHER_WORDS = """
 OTHER_WORDS = frozenset(_OTHER_WORDS.split())
 
 
+# Slips that no rule finds because what was written, or what was meant, is too short.
+_COMMON = {"teh": "the", "hte": "the", "th": "the", "adn": "and", "nad": "and", "al": "all",
+           "nto": "not", "fo": "of", "ot": "to", "thn": "than", "tahn": "than", "thna": "than",
+           "wtih": "with", "wiht": "with", "abov": "above", "belo": "below", "frm": "from",
+           "betw": "between", "taht": "that", "si": "is", "untl": "until", "utnil": "until",
+           "mroe": "more", "moer": "more", "les": "less", "lesss": "less", "ech": "each",
+           "evry": "every", "temprature": "temperature"}  # fmt: skip
+_COMPARED = ("more", "less", "higher", "lower", "warmer", "colder", "hotter", "cooler", "fewer",
+             "greater", "faster", "later", "other")  # fmt: skip
+
+
 def spelled(text: str, site: Site, known: Mapping[Phrase, Any]) -> list[tuple[Token, str]]:
     """The tokens of `text`, each with what was written where it was mended, else with ""."""
     tokens = tokenize(text, frozenset(s.id for s in site.signals))
     words = frozenset(w for phrase in known for w in phrase) | _closed_words()
-    found = []
+    found: list[tuple[Token, str]] = []
     for token in tokens:
-        near = _mended(token, words)
+        last = found[-1][0] if found else None
+        if last is not None and last.kind == "number" and _is_zeros(last, token):
+            digits = last.text + token.text.replace("o", "0")
+            number = Token("number", digits, last.start, token.end, float(digits))
+            found[-1] = (number, text[last.start : token.end])
+            continue
+        near = _mended(token, words) or _in_context(token, last)
         found.append((replace(token, text=near), token.text) if near else (token, ""))
-    return found
+    return [_joined(found, n) for n in range(len(found))]
+
+
+def _is_zeros(number: Token, word: Token) -> bool:
+    """Whether `O` for 0 follows a number: 4O kW."""
+    return (number.text.isdigit() and number.end == word.start and len(word.text) <= 3
+            and set(word.text) <= set("o0"))  # fmt: skip
+
+
+def _in_context(token: Token, last: Token | None) -> str:
+    """`more then`: than."""
+    compared = last is not None and last.text in _COMPARED
+    return "than" if token.text == "then" and compared else ""
+
+
+def _joined(found: list[tuple[Token, str]], n: int) -> tuple[Token, str]:
+    """`between 20 an 80`: and; no other `an` stands between two numbers."""
+    token, _ = found[n]
+    kinds = [found[k][0].kind for k in (n - 1, n + 1) if 0 <= k < len(found)]
+    if token.text == "an" and kinds == ["number", "number"]:
+        return replace(token, text="and"), "an"
+    return found[n]
 
 
 def slips(text: str, site: Site, known: Mapping[Phrase, Any]) -> tuple[str, ...]:
@@ -63,10 +102,14 @@ def _closed_words() -> frozenset[str]:
 
 def _mended(token: Token, words: frozenset[str]) -> str:
     written = token.text
-    if token.kind != "word" or len(written) < _SHORTEST or not written.isascii():
+    if token.kind != "word" or not written.isascii() or not written.isalpha():
         return ""
-    if not written.isalpha() or _is_known(written, words) or written in OTHER_WORDS:
+    if written in _COMMON and written not in words:
+        return _COMMON[written]
+    if _is_known(written, words) or written in OTHER_WORDS:
         return ""
+    if len(written) < _SHORTEST or _swapped(written, words):
+        return _swapped(written, words) or _short(written, words)
     near: dict[int, list[str]] = {}
     for word in words:
         if word in NUMBER_WORDS or not word.isalpha() or word[:1] != written[:1]:
@@ -80,6 +123,29 @@ def _mended(token: Token, words: frozenset[str]) -> str:
     nearest = near[min(near)] if near else []
     stems = {w.removesuffix("s") for w in nearest}
     return min(nearest, key=len) if len(stems) == 1 else ""
+
+
+def _swapped(written: str, words: frozenset[str]) -> str:
+    """The one word that two neighbouring letters make, changed about; also the first two."""
+    if len(written) < 3:
+        return ""
+    turned = {written[:k] + written[k + 1] + written[k] + written[k + 2 :]
+              for k in range(len(written) - 1)}  # fmt: skip
+    near = {w for w in turned & words if w != written and w not in NUMBER_WORDS}
+    return near.pop() if len(near) == 1 else ""
+
+
+def _short(written: str, words: frozenset[str]) -> str:
+    """A letter that was not doubled (kep), or left out of a word of five (soth): one word only."""
+    near = {w for w in words if w.isalpha() and w not in NUMBER_WORDS and w[:1] == written[:1]
+            and len(w) == len(written) + 1 and len(written) >= 3
+            and any(w[:k] + w[k + 1 :] == written for k in range(len(w)))}  # fmt: skip
+    doubled = {w for w in near if any(a == b for a, b in zip(w, w[1:], strict=False))}
+    if len(written) < 4:
+        near = doubled
+    near = {w for w in near if len(w) >= _SHORTEST or w in doubled}
+    stems = {w.removesuffix("s") for w in near}
+    return min(near, key=len) if len(stems) == 1 else ""
 
 
 def _is_known(written: str, words: frozenset[str]) -> bool:

@@ -13,7 +13,7 @@ CONTROLLED = ("grid_connection", "battery", "heat_pump", "buffer_tank", "air_uni
 # What `startswith` takes: one beginning or several.
 _PREFIX: dict[str, str | tuple[str, ...]] = {
     "temp": "temp_", "soc": ("soc_", "level_"), "power": "power_", "heat": "heat_",
-    "setpoint": "set", "heating_setpoint": "heating_set", "cooling_setpoint": "cooling_set",
+    "setpoint": "set", "voltage": "voltage_", "heating_setpoint": "heating_set", "cooling_setpoint": "cooling_set",
 }  # fmt: skip
 _IN_WORDS = {"soc_pct": "charge", "power_kw": "electric power", "temp_degc": "temperature",
              "heat_kw": "heat output"}  # fmt: skip
@@ -45,6 +45,9 @@ def signals_of(
     chosen: list[str] = []
     for asset in assets:
         fitting = [s for s in _candidates(site, asset, attribute) if _fits(s, unit)]
+        if not fitting and kind_of(site, asset) == "equipment":
+            # What is set is all that is known of it: the voltage of a pump.
+            fitting = [s for s in site.setpoints if s.asset == asset and _fits(s, unit)]
         if attribute != "heat" and len(fitting) > 1 and unit.dimension != "none":
             # Power without "heat" is electric power.
             fitting = [s for s in fitting if not s.id.endswith(".heat_kw")]

@@ -90,7 +90,8 @@ def _start_point(clause: Clause, site: Site) -> tuple[str, str]:
 def parse_off(clause: Clause, context: Context) -> Wish | None:
     """Don't run the heat pump tonight; heat pump in maintenance; don't export."""
     nots = clause.all(K.NOT)
-    if len(nots) + clause.has(K.OFF) != 1 or clause.has(*_DIRECTIONS, K.RANGE, K.NUMBER):
+    still = clause.has(K.OFF) or any(i.value == "off" for i in clause.all(K.RUN_TIME))
+    if len(nots) + still != 1 or clause.has(K.DURATION, K.EACH_RUN) or clause.has(*_DIRECTIONS, K.RANGE, K.NUMBER):
         return None
     flow = _no_flow(clause, context) if nots else None
     if flow:
@@ -103,7 +104,7 @@ def parse_off(clause: Clause, context: Context) -> Wish | None:
         return None
     points = {a: _switch(context.site, a) for a in assets}
     fixed = [asset_name(context.site, a) for a, p in points.items() if p is None]
-    clause.take(K.SUBJECT, K.SIGNAL, K.OFF, K.NOT, K.USE, K.HARD, K.OR)
+    clause.take(K.SUBJECT, K.SIGNAL, K.OFF, K.NOT, K.USE, K.HARD, K.OR, K.RUN_TIME)
     soft = bool(clause.take(K.SOFT)) or any(i.value == "soft" for i in nots)
     when, notes = _once(clause, context.now)
     if fixed:
@@ -150,7 +151,7 @@ def parse_only(clause: Clause, context: Context) -> Wish | None:
 
 def _side_off(clause: Clause, context: Context, points: tuple[str, ...]) -> Wish:
     """Don't cool before noon; no heating in the south rooms; an air unit off."""
-    clause.take(K.SUBJECT, K.SIGNAL, K.OFF, K.NOT, K.USE, K.HARD, K.OR, K.HEAT, K.COOL)
+    clause.take(K.SUBJECT, K.SIGNAL, K.OFF, K.NOT, K.USE, K.HARD, K.OR, K.HEAT, K.COOL, K.RUN_TIME)
     soft = bool(clause.take(K.SOFT)) or any(i.value == "soft" for i in clause.all(K.NOT))
     when, notes = _once(clause, context.now)
     text = context.text[clause.start : clause.end]
@@ -162,15 +163,16 @@ def _side_off(clause: Clause, context: Context, points: tuple[str, ...]) -> Wish
 def _switch(site: Site, asset: str) -> str | None:
     """The setpoint by which an asset stands still: a power that may be 0."""
     for spec in site.signals:
-        if spec.asset == asset and spec.role is Role.SETPOINT and spec.unit == "kW":
+        still = spec.unit == "kW" or kind_of(site, asset) == "equipment"
+        if spec.asset == asset and spec.role is Role.SETPOINT and still:
             return spec.id if spec.minimum <= 0 <= spec.maximum else None
     return None
 
 
 def _once(clause: Clause, now: Now) -> tuple[When, tuple[str, ...]]:
     """Bare hours of a standstill are those to come; with `every day` they come back daily."""
-    daily = bool(clause.take(K.PER_DAY))
     when = clause.when()
+    daily = bool(clause.take(K.PER_DAY)) or when.every
     if when.at:
         ask = "A standstill has a beginning and an end: from when until when?"
         return replace(when, questions=(*when.questions, ask)), when.notes

@@ -6,13 +6,13 @@ quantities (T, P, Q, E, h, u, SoC) and of the two directions of a flow are conve
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from graph.signals import Role
 from graph.site import Site
 from graph.units import same_dimension
-from planner.intent.lexicon import K, Phrase
+from planner.intent.lexicon import K, Phrase, phrases
 from planner.intent.vocabulary import site_phrases
 
 _WORDS = {"t": "temperature", "temp": "temperature", "theta": "temperature", "p": "", "q": "heat output",
@@ -49,6 +49,10 @@ class Symbols:
         letter = _LETTER.fullmatch(name)
         if letter:
             return self._lettered(*letter.groups())
+        local = [s.id for s in self.site.signals
+                 if "_" in s.id and s.id.split(".")[1].split("_")[0] == name]  # fmt: skip
+        if len(local) == 1 and name not in _grammar_words():
+            return local[0]
         found = _SYMBOL.fullmatch(name)
         if found is None or found[1] not in _WORDS:
             return ""
@@ -124,18 +128,10 @@ class Symbols:
                 found.setdefault(" ".join(parts[:2]), []).append(asset.id)
         return {words: ids[0] for words, ids in found.items() if len(ids) == 1}
 
-    @cached_property
-    def groups(self) -> dict[str, tuple[str, ...]]:
-        """Upper tanks, both pumps: equipment of which the labels share a word and the noun."""
-        found: dict[str, list[str]] = {}
-        for asset in self.site.assets:
-            parts = asset.label.lower().split()
-            if asset.kind != "equipment" or len(parts) < 2:
-                continue
-            noun = parts[-1] if not parts[-1].isdigit() else parts[0]
-            for word in ("", *(p for p in parts[:-1] if p != noun)):
-                found.setdefault(f"{word} {noun}s".strip(), []).append(asset.id)
-        return {words: tuple(ids) for words, ids in found.items() if len(ids) > 1}
+
+@cache
+def _grammar_words() -> frozenset[str]:
+    return frozenset(word for phrase in phrases() for word in phrase)
 
 
 def symbols_of(site: Site) -> Symbols:

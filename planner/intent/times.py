@@ -14,6 +14,7 @@ from planner.intent.moments import (
     Now,
     doubt_about,
     read_clock,
+    read_day,
     read_moment,
     said,
     wall_to_utc,
@@ -70,6 +71,11 @@ def _instant(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
 
 
 def _until(tokens: list[Token], i: int, now: Now) -> Found:
+    whole = said(tokens, i, "up to and including", "until and including", "up until and including",
+                 "until the end of", "through to the end of")  # fmt: skip
+    day = read_day(tokens, i + whole, now) if whole else None
+    if day and not day[0].part:
+        return replace(_end(replace(day[0], end_of_day=True), now), until=True), day[1]
     n = said(tokens, i, "until", "till", "til", "up until", "lasting until", "between now and")
     found = read_moment(tokens, i + n, now) if n else None
     if found:
@@ -199,9 +205,12 @@ def _begin(moment: Moment, now: Now) -> When:
 
 def _open_end(tokens: list[Token], i: int, now: Now) -> Found:
     """After 22:00, from Friday on, before 7:00."""
-    if n := said(tokens, i, "from now on", "from now", "starting now", "beginning now"):
+    if n := said(tokens, i, "from now on", "from now", "starting now", "beginning now",
+                 "from here on in", "from here on", "as of now", "from today on", "from today"):
         return When(), i + n
     before = said(tokens, i, "before")
+    if before and (m := said(tokens, i + before, "then", "that")):
+        return When(same=True, questions=("Before when? Name the time.",)), i + before + m
     n = before or said(tokens, i, "after", "from", "starting from", "starting at", "starting")
     found = read_moment(tokens, i + n, now, bare_allowed=False) if n else None
     if found is None:

@@ -6,7 +6,7 @@ from graph.site import Site
 from planner.intent.lexicon import K, Phrase
 
 _KIND_WORDS = {
-    "grid_connection": ("grid", "grid connection", "mains"),
+    "grid_connection": ("grid", "grid connection", "mains", "utility", "network", "public grid"),
     "pv": ("pv", "solar", "photovoltaics"),
     "battery": ("battery", "batteries"),
     "heat_pump": ("heat pump", "heatpump", "heat pumps"),
@@ -40,11 +40,24 @@ def site_phrases(site: Site) -> dict[Phrase, tuple[K, Any]]:
             for phrase in _numbers_of(words(name)):
                 if asset.id not in assets.setdefault(phrase, ()):
                     assets[phrase] = (*assets[phrase], asset.id)
+    for name, ids in _equipment_groups(site).items():
+        assets.setdefault(words(name), ids)
     # An id names its asset alone, whatever else shares the word.
     for asset in site.assets:
         assets[(asset.id,)] = (asset.id,)
     found.update({phrase: (K.SUBJECT, ids) for phrase, ids in assets.items() if phrase})
     return found
+
+
+def _equipment_groups(site: Site) -> dict[str, tuple[str, ...]]:
+    """Pumps, upper tanks: equipment of which the labels share a noun, or a word and the noun."""
+    found: dict[str, list[str]] = {}
+    for asset in site.of_kind("equipment"):
+        parts = asset.label.lower().split()
+        noun = parts[0] if parts[-1].isdigit() else parts[-1]
+        for word in ("", *(p for p in parts[:-1] if p != noun)):
+            found.setdefault(f"{word} {noun}s".strip(), []).append(asset.id)
+    return {name: tuple(ids) for name, ids in found.items() if len(ids) > 1}
 
 
 def words(name: str) -> Phrase:

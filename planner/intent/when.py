@@ -14,7 +14,7 @@ class When:
     at: it is one moment;
     clock: its step as two HH:MM, where no day was said. open_hours: two clock times, in seconds, of
     which the half of the day is not known, with the question about it in `questions`. part: the part
-    of the day that `daily` stands for. every: it comes back each day."""
+    of the day that `daily` stands for. every: it comes back each day. same: the time said before (during that time)."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -26,6 +26,7 @@ class When:
     open_hours: tuple[int, int] | None = None
     part: str = ""
     every: bool = False
+    same: bool = False
     notes: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
 
@@ -61,6 +62,7 @@ def combine(spans: list[When]) -> When:
             whole.open_hours or span.open_hours,
             whole.part or span.part,
             whole.every or span.every,
+            whole.same or span.same,
             whole.notes + span.notes,
             whole.questions + span.questions + questions,
         )
@@ -70,8 +72,10 @@ def combine(spans: list[When]) -> When:
 def _settled(spans: list[When]) -> list[When]:
     """Spans of which one settles another: `8 to 6` by `on weekdays`, `at night` by `22:00-05:00`."""
     days = next((s.days for s in spans if s.days), ())
-    part = next((s.part for s in spans if s.part), "")
-    working = bool(days) and not set(days) & {"sat", "sun"}
+    part = next((s.part for s in spans if s.part and s.part != "working"), "")
+    working = any(s.part == "working" for s in spans) or (
+        bool(days) and not set(days) & {"sat", "sun"}
+    )
     found = []
     for span in spans:
         if span.open_hours and (part or working):
@@ -83,11 +87,19 @@ def _settled(spans: list[When]) -> list[When]:
                                notes=(*span.notes, note))  # fmt: skip
         found.append(span)
     said = next((s.daily for s in found if s.daily and not s.part), None)
+    if said is not None and _asks_working_hours(found):
+        # While people are in, that is 8 to 18: the hours that were named settle which are meant.
+        found = [replace(s, questions=(), part="") if s.part == "working" else s for s in found]
     if said is None or not part:
         return found
     # The hours that are said are those of the part of the day: every night from 23:00 to 05:30.
     inner = [s for s in found if s.part and s.daily and _within(said, s.daily)]
     return [replace(s, daily=None) if s in inner else s for s in found]
+
+
+def _asks_working_hours(spans: list[When]) -> bool:
+    """Whether one of the spans is working hours that the site does not know."""
+    return any(s.part == "working" and s.questions for s in spans)
 
 
 def _within(inner: tuple[str, str], outer: tuple[str, str]) -> bool:

@@ -1,0 +1,42 @@
+"""What points back: during that time, the same hours, the other rooms."""
+
+from dataclasses import dataclass, field, replace
+
+from graph.site import Site
+from planner.intent.clause import Clause
+from planner.intent.lexicon import Item, K
+from planner.intent.when import When, combine
+from planner.intent.wish import Context
+
+OTHERS = ("others",)  # the value of a subject that means all other assets of its kind
+
+
+@dataclass
+class References:
+    """The time that was said last, for the clauses that refer to it."""
+
+    site: Site
+    when: When | None = field(default=None)
+
+    def resolved(self, clause: Clause, context: Context) -> Clause:
+        """The clause with the time, and the other rooms, in the place of what refers to them."""
+        items = [self._one(i, context) for i in clause.items]
+        changed = replace(clause, items=items) if items != clause.items else clause
+        own = [i.value for i in changed.items if i.kind is K.TIME]
+        if own:
+            self.when = combine(own)
+        return changed
+
+    def _one(self, item: Item, context: Context) -> Item:
+        if item.kind is K.TIME and item.value.same:
+            if self.when is None:
+                ask = "Which time is meant by “that time”?"
+                return replace(item, value=When(questions=(ask,)))
+            return replace(item, value=replace(self.when, questions=item.value.questions))
+        if item.kind is K.SUBJECT and item.value == OTHERS:
+            zones = tuple(z.id for z in self.site.of_kind("zone"))
+            said = {a for w in context.before for a in w.assets}
+            rest = tuple(z for z in zones if z not in said)
+            known = bool(set(zones) & said) and bool(rest)
+            return replace(item, value=rest) if known else replace(item, kind=K.UNKNOWN)
+        return item
