@@ -43,6 +43,7 @@ _META = re.compile(
     r"discussed|requested|announced|mentioned)[\w ]{0,30})$",
     re.IGNORECASE,
 )
+_ENDS = (".", ";", "!", "?", "\n")
 _MOST_WORDS = 5  # of a greeting or a signature
 
 
@@ -87,11 +88,57 @@ def set_aside(items: list[Item], text: str) -> tuple[list[Item], tuple[str, ...]
     for n, piece in enumerate(parts):
         if piece not in dropped and _is_around(piece, parts[n + 1 :], text):
             dropped.append(piece)
-    gone = {id(i) for p in dropped for i in p.items}
-    said = sorted((p.items[0].start, p.items[-1].end) for p in dropped
-                  if not p.holds_only(K.FILLER) or _first(p, text) in _HELLO + _BYE)  # fmt: skip
+    inner = [r for p in parts if p not in dropped for r in _inside(p, text)]
+    inner += _events([p for p in parts if p not in dropped])
+    gone = {id(i) for p in dropped for i in p.items} | {id(i) for run in inner for i in run}
+    said = sorted([*((r[0].start, r[-1].end) for r in inner if not _silent(r)), *_places(dropped, text)])
     told = tuple(f"“{text[a:b].strip()}”" for a, b in said if not _mere_courtesy(text[a:b]))
     return [i for i in items if id(i) not in gone], told
+
+
+def _places(dropped: list[Piece], text: str) -> list[tuple[int, int]]:
+    return [(p.items[0].start, p.items[-1].end) for p in dropped
+            if not p.holds_only(K.FILLER) or _first(p, text) in _HELLO + _BYE]  # fmt: skip
+
+
+def _inside(piece: Piece, text: str) -> list[list[Item]]:
+    """Purposes and remarks inside a wish: for a firmware update, (compressor check)."""
+    found: list[list[Item]] = []
+    run: list[Item] = []
+    for item in (*piece.items, None):
+        word = text[item.start : item.end].lower() if item else ""
+        if item is not None and word in ("for", "("):
+            run = [item]
+        elif item is not None and run and item.kind in (K.FILLER, K.UNKNOWN):
+            run.append(item)
+        else:
+            found += [run] if run else []
+            run = []
+        if word == ")" and run:
+            found, run = [*found, run], []
+    wish = any(i.kind in (K.OFF, K.NUMBER, K.RANGE, K.SUBJECT) for i in piece.items)
+    return [r for r in found if wish and _remark(r, text)]
+
+
+def _remark(run: list[Item], text: str) -> bool:
+    unknown = [i for i in run if i.kind is K.UNKNOWN]
+    return 0 < len(unknown) <= 4 and not _CARRYING.search(text[run[0].start : run[-1].end])
+
+
+def _events(parts: list[Piece]) -> list[list[Item]]:
+    """We have an open house on Saturday from 9 to 15. ... during that time: only the time is used."""
+    found: list[list[Item]] = []
+    for piece, after in zip(parts, parts[1:], strict=False):
+        same = [i for i in after.items if i.kind is K.TIME and i.value.same]
+        timed = [i for i in piece.items if i.kind is K.TIME and not i.value.same]
+        if same and timed and piece.holds_only(K.FILLER, K.UNKNOWN, K.TIME, K.KEEP, K.USE):
+            unknown = [i for i in piece.items if i.kind is K.UNKNOWN]
+            found += [unknown, same] if unknown else []
+    return found
+
+
+def _silent(run: list[Item]) -> bool:
+    return all(i.kind is K.TIME for i in run)
 
 
 def _mere_courtesy(said: str) -> bool:
@@ -138,7 +185,19 @@ def _is_name(piece: Piece, text: str) -> bool:
     shouted = text.isupper()
     own = piece.holds_only(K.FILLER, K.UNKNOWN)
     named = capital and not shouted and piece.holds_only(*_HARMLESS, *_NAMED)
+    if " ".join(words).lower().rstrip(",.!") in _BYE:
+        return True
     return len(words) <= _MOST_WORDS and (courteous and piece.holds_only(*_HARMLESS) or own or named)
+
+
+def _trailing(piece: Piece, after: list[Piece], said: str) -> bool:
+    """One or two unknown words behind a comma at the end of a sentence: `, filter`."""
+    unknown = [i for i in piece.items if i.kind is K.UNKNOWN]
+    last = not after or piece.ender in _ENDS
+    short = len(said.split()) <= 2 and 0 < len(unknown)
+    noun = not said.split()[-1].lower().endswith(("ly", "er"))
+    return (piece.leader == "," and last and short and noun and piece.holds_only(K.UNKNOWN)
+            and not _CARRYING.search(said))  # fmt: skip
 
 
 def _is_around(piece: Piece, after: list[Piece], text: str) -> bool:
@@ -146,6 +205,8 @@ def _is_around(piece: Piece, after: list[Piece], text: str) -> bool:
     words = _words(piece, text)
     said = text[piece.items[0].start : piece.items[-1].end]
     unknown = any(i.kind is K.UNKNOWN for i in piece.items)
+    if _trailing(piece, after, said):
+        return True
     if words and _META.search(said) and piece.holds_only(*_HARMLESS, *_NAMED, K.NOT, K.HARD):
         return not piece.holds_only(K.FILLER) and len(words) <= 8
     if not unknown or not words:

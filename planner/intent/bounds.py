@@ -100,6 +100,12 @@ def _exactly(clause: Clause, context: Context, amount: Amount) -> str:
     return f"{text}Write e.g. at least {number}{unit}, or {number}{unit} ± 1."
 
 
+def exact_question(clause: Clause, context: Context) -> tuple[None, str]:
+    """The question about a clause with one number and no side."""
+    amounts = [i.value for i in clause.all(K.NUMBER)]
+    return None, _exactly(clause, context, amounts[0])
+
+
 def is_beyond(clause: Clause, context: Context) -> bool:
     """Whether the clause's one number lies where its signal can never be."""
     amounts = [i.value for i in clause.all(K.NUMBER)]
@@ -108,11 +114,12 @@ def is_beyond(clause: Clause, context: Context) -> bool:
 
 def _beyond(clause: Clause, context: Context, amount: Amount) -> str:
     """Names the range where the value cannot be reached at all."""
-    assets = named_assets(clause.all(K.SUBJECT))
-    if not assets or not amount.unit.name:
+    assets = named_assets(clause.all(K.SUBJECT, K.SIGNAL))
+    if not assets or not amount.unit.name or _relative(clause, context):
         return ""
-    signals, question = signals_of(context.site, assets, "", amount.unit)
-    if question:
+    attributes = {i.value for i in clause.all(K.ATTRIBUTE)}
+    signals, question = signals_of(context.site, assets, next(iter(attributes), ""), amount.unit)
+    if question or len(attributes) > 1:
         return ""
     unit = context.site.signal(signals[0]).unit
     low, high = reachable(context.site, signals[0])
@@ -120,6 +127,14 @@ def _beyond(clause: Clause, context: Context, amount: Amount) -> str:
         return ""
     name = asset_name(context.site, assets[0])
     return f"the {name} {reach_words(context.site, signals[0])}; "
+
+
+def _relative(clause: Clause, context: Context) -> bool:
+    """`drop it five degrees`, `raise it by 2 °C`: by how much, not to what."""
+    number = clause.all(K.NUMBER)[0]
+    words = context.text[clause.start : number.start].lower().split()
+    moves = clause.has(K.MOVE, K.UP, K.DOWN, K.MINIMISE)
+    return moves and (not words or words[-1] not in ("to", "at", "of", "above", "below", "="))
 
 
 def _distinct(directions: list[Item]) -> list[Item]:

@@ -211,6 +211,12 @@ def _belongs(first: Clause, clause: Clause) -> bool:
         bound = bool(have & set(_AMOUNTS)) and bool(have & set(_BOUNDS))
         bound = bound or K.DURATION in have
         return named and bound and not have & {K.SUBJECT, K.SIGNAL, *_ROLES}
+    if clause.opener == "," and kinds and kinds <= {K.HARD, K.SOFT}:
+        return bool(have & {*_AMOUNTS, K.OFF})
+    at_end = kinds == {K.TIME} and clause.opener == ","
+    days = [i.value for i in first.all(K.TIME)]
+    if at_end and have & {K.OFF, *_AMOUNTS} and len(days) == 1 and _whole(days[0]):
+        return all(i.value.daily or i.value.open_hours for i in clause.all(K.TIME))
     recurs = kinds == {K.PER_DAY} or (
         kinds == {K.PER_DAY, K.TIME} and all(i.value == type(i.value)() for i in clause.all(K.TIME))
     )
@@ -218,10 +224,17 @@ def _belongs(first: Clause, clause: Clause) -> bool:
     return recurs and wish
 
 
+def _whole(when: When) -> bool:
+    """Whether a time names days only, of which hours may follow: on Friday, 7:30 to 11:00."""
+    return bool(when.start or when.days) and not (when.daily or when.at or when.until)
+
+
 def _needs_more(first: Clause, kinds: set[K]) -> bool:
     have = {i.kind for i in first.content}
     amount = bool(kinds & set(_AMOUNTS))
     amount = amount or K.DURATION in kinds
+    if have and have <= {K.HARD, K.SOFT}:
+        return bool(kinds)  # if possible, ...
     if have and have <= _TOPIC:
         return amount and not kinds & {K.SUBJECT, K.SIGNAL, K.QUANTITY, K.MINIMISE}
     # A time at the beginning belongs to the wish that follows; a horizon stands for itself.

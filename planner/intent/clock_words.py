@@ -1,5 +1,6 @@
 """Times of day in words and in shorthand: half past three, 0700-1900, 14-15h, 22 h, @ 16:00."""
 
+from planner.intent.moments import DAY_NAMES
 from planner.intent.number_words import ONES, TENS
 from planner.intent.quantities import UNITS
 from planner.intent.rewriting import Found, spoken, texts
@@ -126,3 +127,26 @@ def read_at_sign(tokens: list[Token], i: int) -> Found:
     return spoken(tokens[i], tokens[i], "at"), 1, ""
 
 
+
+
+_DAYS = ("weekdays", "weekday", "weekends", "working", "workdays", "time", "hours", "week")
+
+
+def read_hours_of_days(tokens: list[Token], i: int) -> Found:
+    """Thursday 9-12, Mon to Fri 7-18, 8 to 6 Monday to Friday: hours, for days stand beside them."""
+    if not _hour(tokens[i]) or i + 2 >= len(tokens) or not _hour(tokens[i + 2]):
+        return None
+    if tokens[i + 1].text not in ("-", "–", "to") or _unit_at(tokens, i + 3):
+        return None
+    after = [t.text for t in tokens[i + 3 : i + 6] if t.text not in ("on", "every", "each", "all")]
+    before = tokens[i - 1].text if i else ""
+    ahead = before in DAY_NAMES or before in _DAYS
+    behind = bool(after) and (after[0] in DAY_NAMES or after[0] in _DAYS[:5])
+    if not (ahead or behind) or before in ("from", "between"):
+        return None
+    first, last = tokens[i].value, tokens[i + 2].value
+    if last > 12 or (tokens[i + 1].text != "to" and 6 <= first < last):
+        words = f"{first:02.0f}:00 to {last:02.0f}:00"
+        return spoken(tokens[i], tokens[i + 2], words), 3, words
+    lead = Token("word", "from", tokens[i].start, tokens[i].start)
+    return [lead, *tokens[i : i + 3]], 3, ""

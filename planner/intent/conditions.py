@@ -60,7 +60,12 @@ def _source(clause: Clause, context: Context, numbers: list[Amount]) -> tuple[st
     """What the condition reads, or a question."""
     site = context.site
     named = {i.value for i in clause.take(K.SOURCE)} | {"outdoor" for _ in clause.take(K.OUTSIDE)}
+    exact = [i.value for i in clause.all(K.SIGNAL)]
     assets = named_assets(clause.take(K.SUBJECT, K.SIGNAL))
+    if len(exact) == 1 and len(assets) == 1 and kind_of(site, assets[0]) in _FORECAST:
+        return (exact[0], "") if not named else ("", "")
+    if not assets and not named and any(i.value == "soc" for i in clause.all(K.ATTRIBUTE)):
+        assets = tuple(b.id for b in site.of_kind("battery"))
     money = bool(numbers) and numbers[0].unit.dimension == "money"
     if not named and not assets and money and clause.take(K.QUANTITY, K.SPEND):
         named = {"import_price"}  # electricity costs more than 40 cents

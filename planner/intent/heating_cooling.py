@@ -13,9 +13,9 @@ from planner.intent.wish import Context
 
 _WORDS: tuple[tuple[K, str, str], ...] = (
     (K.HEAT, "heating", "heat|heats|heated|heating|heat up|heating up|warm|warm up|warming|preheat|"
-     "preheating|pre heat|heater|heaters"),
+     "preheating|pre heat|pre heated|preheated|pre warm|heater|heaters"),
     (K.COOL, "cooling", "cool|cools|cooled|cooling|cool down|cooling down|precool|precooling|"
-     "pre cool|chill|air conditioning|air con|ac|aircon"),
+     "pre cool|pre cooled|precooled|chill|air conditioning|air con|ac|aircon"),
     (K.ATTRIBUTE, "heating_setpoint", "heating setpoint|heating setpoints|heating set point|"
      "heating set points|heating thermostat|heating thermostats"),
     (K.ATTRIBUTE, "cooling_setpoint", "cooling setpoint|cooling setpoints|cooling set point|"

@@ -10,6 +10,7 @@ from planner.intent.durations import read_duration, read_factor
 from planner.intent.heating_cooling import heating_cooling_phrases
 from planner.intent.clock_words import (
     read_at_sign,
+    read_hours_of_days,
     read_hour,
     read_hour_span,
     read_military,
@@ -26,6 +27,7 @@ from planner.intent.notation import (
     read_interval,
     read_order,
     read_per,
+    read_weight_list,
     read_weights,
 )
 from planner.intent.number_words import read_half_of_unit, read_number, read_share
@@ -65,15 +67,17 @@ def read_tokens(text: str, site: Site) -> Written:
     known = _phrases(site)
     tokens = [t for t, _ in spelled(text, site, known)]
     symbols = symbols_of(site)
-    written = Written(read_implication(tokens), slips(text, site, known))
-    written = rewrite(written, text, read_order, read_weights, *notation_rules(symbols),
+    written = Written(tokens, slips(text, site, known))
+    written = rewrite(written, text, read_order, read_weights, read_weight_list)
+    written = replace(written, tokens=read_implication(written.tokens))
+    written = rewrite(written, text, *notation_rules(symbols),
                       read_aim_of_unit, read_per, read_spoken_clock, read_military,
                       read_hour_span, read_hour, read_at_sign)  # fmt: skip
     written = rewrite(written, text, *shorthand_rules(symbols, text), read_day_span,
                       *phrasing_rules(symbols), read_half_of_unit, read_share, read_number,
                       read_interval)  # fmt: skip
-    return rewrite(written, text, read_chain, read_equals, read_hour_span,
-                   *phrasing_rules(symbols))  # fmt: skip
+    written = rewrite(written, text, *phrasing_rules(symbols))
+    return rewrite(written, text, read_chain, read_equals, read_hour_span, read_hours_of_days)
 
 
 def _phrases(site: Site) -> dict[Phrase, tuple[K, Any]]:
@@ -177,6 +181,9 @@ def _chance(tokens: list[Token], i: int) -> tuple[float, int] | None:
 
 def _amount(tokens: list[Token], i: int) -> tuple[Amount, int] | None:
     """A number or two, with a unit: 20 %, 20-24 °C, between 20 and 24, 21 ± 1 °C, $30."""
+    about = _within_of(tokens, i)
+    if about:
+        return about
     between = said(tokens, i, "between")
     first = _number(tokens, i + between)
     if first is None:
@@ -187,7 +194,8 @@ def _amount(tokens: list[Token], i: int) -> tuple[Amount, int] | None:
         if between
         else said(tokens, j, "to", "-", "–", "—", "..", "...", "…")
     )
-    plus_minus = said(tokens, j, "±", "+/-", "plus minus", "plus or minus")
+    plus_minus = said(tokens, j, "±", "+/-", "plus minus", "plus or minus",
+                      "plus / minus", "+ / -", "give or take", "+ -")  # fmt: skip
     second = _number(tokens, j + link + plus_minus) if link or plus_minus else None
     if second is None:
         return None if between else (Amount(low, low, unit, doubt), j)
@@ -201,6 +209,20 @@ def _amount(tokens: list[Token], i: int) -> tuple[Amount, int] | None:
     if unit.name and second_unit.name and unit != second_unit:
         doubt = doubt or "the two numbers have different units"
     return Amount(low, high, second_unit if second_unit.name else unit, doubt), j
+
+
+def _within_of(tokens: list[Token], i: int) -> tuple[Amount, int] | None:
+    """Within 1 K of 22.5 °C."""
+    near = _number(tokens, i + 1) if said(tokens, i, "within") else None
+    if near is None or not said(tokens, near[2], "of"):
+        return None
+    middle = _number(tokens, near[2] + 1)
+    if middle is None:
+        return None
+    unit = middle[1] if middle[1].name else _absolute(near[1])
+    same = near[1].dimension in (unit.dimension, "none", "difference")
+    doubt = near[3] or middle[3] or ("" if same else "the two numbers have different units")
+    return Amount(middle[0] - near[0], middle[0] + near[0], unit, doubt), middle[2]
 
 
 def _absolute(unit: Unit) -> Unit:
@@ -241,7 +263,7 @@ def _counts_once(tokens: list[Token], i: int) -> bool:
 
 
 def _unit(tokens: list[Token], i: int) -> tuple[Unit, int]:
-    for n in (3, 2, 1):
+    for n in (5, 4, 3, 2, 1):
         unit = UNITS.get(tuple(t.text for t in tokens[i : i + n]))
         if unit and i + n <= len(tokens):
             return unit, i + n

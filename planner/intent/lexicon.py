@@ -296,6 +296,7 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "asked us to|tells us to|told us to|requires us to|required to|it is|"
      "simply|basically|really|actually|again|however long|already|now please|the latter|"
      "applies|this applies|apply|effective immediately|with immediate effect|"
+     "in general|is enough|are enough|is sufficient|suffices|will do|"
      "in general|generally|thank you|i need|we need|i want|we want|i would like|we would like|a|an|of|in|on|at|please|to|is|are|be|been|being|we|i|you|want|wants|"
      "would|like|my|our|your|that|so|just|for|by|as|make|makes|sure|ensure|ensuring|"
      "its|their|me|us|need|needs|will|there|from|into|turn|turned|switch|shut|"

@@ -188,6 +188,33 @@ def read_weights(tokens: list[Token], i: int) -> Found:
     return spoken(tokens[i], tokens[j - 1], words), j - i, ""
 
 
+def read_weight_list(tokens: list[Token], i: int) -> Found:
+    """Weights: cost 60, comfort 30 and wear 10."""
+    if tokens[i].text not in ("weights", "weighting", "weightings"):
+        return None
+    j = i + 1
+    j += texts(tokens, j, 1) in ((":",), ("=",), ("are",), ("take",), ("of",), ("use",))
+    terms: list[tuple[float, str]] = []
+    while name := _quantity(tokens, j):
+        k = name[1] + (texts(tokens, name[1], 1) in ((":",), ("=",), ("at",)))
+        if k >= len(tokens) or tokens[k].kind != "number":
+            break
+        terms.append((tokens[k].value, name[0]))
+        j = k + 1 + (texts(tokens, k + 1, 1) == ("%",))
+        after = j + (texts(tokens, j, 1) == (",",))
+        after += texts(tokens, after, 1) == ("and",)
+        if after == j or _quantity(tokens, after) is None:
+            break
+        j = after
+    if len(terms) < 2:
+        return None
+    words = " and ".join(
+        f"{'maximise' if name in _LARGER else 'minimise'} {name} weight {weight:g}"
+        for weight, name in terms
+    )
+    return spoken(tokens[i], tokens[j - 1], words), j - i, ""
+
+
 def _quantity(tokens: list[Token], i: int) -> tuple[str, int] | None:
     for n in (3, 2, 1):
         phrase = texts(tokens, i, n)

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 from planner.intent.aims import parse_objective, parse_order, parse_share
 from planner.intent.bands import parse_bound, parse_reserve
+from planner.intent.bounds import exact_question, is_beyond
 from planner.intent.clause import Clause
 from planner.intent.lexicon import Item, K
 from planner.intent.pace import parse_minimum_time, parse_rate
 from planner.intent.relaxations import parse_relaxation
+from planner.intent.site_limits import refused_constraint
 from planner.intent.switching import parse_off, parse_only, parse_starts
 from planner.intent.wish import Context, Wish, quote
 
@@ -57,13 +59,19 @@ def read_clause(clause: Clause, context: Context) -> tuple[Wish, list[Item]]:
             return wish, []
         words = ", ".join(f"“{context.text[i.start : i.end]}”" for i in attempt.leftover)
         question = f"What does {words} mean in {quote(clause, context)}? Say it in other words."
-        return Wish(questions=(*wish.questions, question), refused=wish.refused), attempt.leftover
+        beyond = tuple(r for c in wish.constraints for r in refused_constraint(c, context.site))
+        asked = (*wish.questions, *beyond, question)
+        return Wish(questions=asked, refused=(*wish.refused, *beyond)), attempt.leftover
     if {i.kind for i in clause.content} == {K.TIME}:
         when = clause.when()
         return Wish(horizon=when, questions=when.questions, notes=when.notes), []
     unexplained = clause.content or clause.items
     if all(i.kind in (K.UNKNOWN, K.TIME, K.HARD, K.SOFT, K.TIMES, K.OR) for i in unexplained):
         return Wish(), list(unexplained)
+    if is_beyond(clause, context):
+        # Not understood wholly, but what it names cannot be so: that is what to say.
+        _, ask = exact_question(clause, context)
+        return Wish(questions=(ask,), refused=(ask,)), list(unexplained)
     question = (
         f"I did not understand {quote(clause, context)}: say it in other words or leave it out."
     )

@@ -94,6 +94,8 @@ def out_of_service(tokens: list[Token], i: int) -> Found:
     if not i or tokens[i].text not in ("down", "out", "away"):
         return None
     before, after = tokens[i - 1].text, texts(tokens, i + 1, 1)
+    if texts(tokens, i - 3, 2) == ("while", "it"):
+        return None
     ends = not after or after[0] in ("from", "today", "tomorrow", "between", "on", "for", "until",
                                      "all", ",", ".", ";", "at", "this", "over", "\n", "(")  # fmt: skip
     ends = ends or (bool(after) and tokens[i + 1].kind in ("clock", "number", "date"))

@@ -21,14 +21,15 @@ class Unit:
 NO_UNIT = Unit("", "none")
 
 _TABLE: tuple[tuple[str, str, str], ...] = (
-    ("degC", "temperature", "°c|° c|c|degc|celsius|degrees celsius|degree celsius|degrees c"),
+    ("degC", "temperature", "°c|° c|c|degc|celsius|degrees celsius|degree celsius|degrees c|"
+     "degree c|deg c|deg celsius|° celsius"),
     (
         "degF",
         "temperature",
-        "°f|° f|f|degf|fahrenheit|degrees fahrenheit|degree fahrenheit|degrees f",
+        "°f|° f|f|degf|fahrenheit|degrees fahrenheit|degree fahrenheit|degrees f|degree f|deg f|deg fahrenheit",
     ),
     ("degree", "temperature", "°|degrees|degree|deg"),
-    ("delta_degC", "difference", "k|kelvin"),
+    ("delta_degC", "difference", "k|kelvin|kelvins|degrees kelvin"),
     ("percent", "ratio", "%|percent|per cent|pct"),
     ("W", "power", "w|watt|watts"),
     ("kW", "power", "kw|kilowatt|kilowatts"),
@@ -42,6 +43,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("mm", "length", "mm|millimetre|millimetres|millimeter|millimeters"),
     ("cm", "length", "cm|centimetre|centimetres|centimeter|centimeters"),
     ("V", "voltage", "v|volt|volts"),
+    ("W/m2", "irradiance", "w / m2|w / m²|w per square metre|w / m ^ 2|w / sqm"),
     ("$", "money", "$|dollar|dollars|bucks"),
     ("EUR", "money", "€|eur|euro|euros"),
     ("GBP", "money", "£|gbp"),

@@ -17,10 +17,19 @@ class References:
 
     site: Site
     when: When | None = field(default=None)
+    goes_on: bool = False
 
     def resolved(self, clause: Clause, context: Context) -> Clause:
         """The clause with the time, and the other rooms, in the place of what refers to them."""
         items = [self._one(i, context) for i in clause.items]
+        first = clause.content[:1]
+        leads = bool(first) and first[0].kind is K.TIME and first[0].value.same
+        timed = any(i.kind is K.TIME for i in items)
+        if self.goes_on and clause.opener in (",", "and") and not timed and not clause.role:
+            at = clause.start
+            items = [Item(K.TIME, self.when, at, at), *items] if self.when else items
+        else:
+            self.goes_on = leads  # meanwhile A, B: both in that time
         changed = replace(clause, items=items) if items != clause.items else clause
         own = [i.value for i in changed.items if i.kind is K.TIME]
         if own:
@@ -33,6 +42,13 @@ class References:
                 ask = "Which time is meant by “that time”?"
                 return replace(item, value=When(questions=(ask,)))
             return replace(item, value=replace(self.when, questions=item.value.questions))
+        before = self.when
+        if item.kind is K.TIME and item.value.rest and before is not None and before.daily:
+            # `22 to 6 ...; the rest of the day ...`: the other hours of each day.
+            if before.start or before.end or before.days or item.value.end is None:
+                ask = "The rest of the time: from when to when?"
+                return replace(item, value=When(questions=(ask,)))
+            return replace(item, value=When(daily=(before.daily[1], before.daily[0])))
         if item.kind is K.SUBJECT and item.value == OTHERS:
             zones = tuple(z.id for z in self.site.of_kind("zone"))
             said = {a for w in context.before for a in w.assets}

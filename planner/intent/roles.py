@@ -8,6 +8,7 @@ from planner.intent.conditions import on_condition, read_condition
 from planner.intent.exceptions import read_exception
 from planner.intent.lexicon import Item, K
 from planner.intent.parsers import read_clause
+from planner.intent.subjects import named_assets
 from planner.intent.wish import Context, Wish, quote
 
 _LEADS_TO = ("", ",", "then", ":")  # a wish that so follows a condition is what it is for
@@ -150,6 +151,9 @@ def _except(
     if questions:
         before = (*context.before, Wish(questions=questions))
         return replace(context, before=before), pending, unknown
+    named = named_assets(clause.all(K.SUBJECT, K.SIGNAL))
+    if named and not clause.has(K.NUMBER, K.RANGE):  # `they` in what follows are the excepted ones
+        context = replace(context, before=(*context.before, Wish(assets=named)))
     if meant is not clause and clause.has(K.NUMBER, K.RANGE):
         rest = Clause([i for i in clause.items if i.kind is not K.EXCEPT], clause.opener)
         wish, unexplained = read_clause(rest, context)

@@ -153,10 +153,10 @@ def _rest(tokens: list[Token], i: int, now: Now) -> Found:
         return None
     if m := said(tokens, j, "today", "the day", "this day"):
         end, _ = wall_to_utc(now.today + timedelta(days=1), 0, now)
-        return When(end=end, until=True), j + m
+        return When(end=end, until=True, rest=True), j + m
     if m := said(tokens, j, "the week", "this week"):
         end, _ = wall_to_utc(now.today + timedelta(days=7 - now.today.weekday()), 0, now)
-        return When(end=end, until=True), j + m
+        return When(end=end, until=True, rest=True), j + m
     if m := said(tokens, j, "the month", "this month"):
         return When(end=_month_span(now.today.month, now)[1], until=True), j + m
     month = MONTHS.get(tokens[j].text) if j < len(tokens) else None

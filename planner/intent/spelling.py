@@ -26,6 +26,8 @@ _TIMES = """
 _TIME_WORDS = frozenset(_TIMES.split())
 # Words of plain English that are near a word of the grammar and mean something else.
 _OTHER_WORDS = """
+    heater heaters charger boiler meter meters counter user users order orders number other others
+    river lower upper
     bitter bread butter chance chargers cheat coats cooker daring drooping expert factory failing
     feeling filling hated header heading hearing hearts house latter leading master meeting
     mourning mouth officer officers operator outrage outsider paint pants plane pleased powder
@@ -151,7 +153,7 @@ def _short(written: str, words: frozenset[str]) -> str:
 def _is_known(written: str, words: frozenset[str]) -> bool:
     """Whether a word or its plain inflection is in the vocabulary."""
     return written in words or any(
-        written.removesuffix(end) in words for end in ("s", "es", "ed", "ing", "er", "ly") if end
+        written.removesuffix(end) in words for end in ("s", "es", "ed", "ing", "ly") if end
     )
 
 

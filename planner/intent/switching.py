@@ -155,6 +155,9 @@ def _side_off(clause: Clause, context: Context, points: tuple[str, ...]) -> Wish
     soft = bool(clause.take(K.SOFT)) or any(i.value == "soft" for i in clause.all(K.NOT))
     when, notes = _once(clause, context.now)
     text = context.text[clause.start : clause.end]
+    if not clause.has(K.HEAT, K.COOL):  # units that stand still, one after the other
+        order = list(dict.fromkeys(p.split(".", 1)[0] for p in points))
+        points = tuple(sorted(points, key=lambda p: order.index(p.split(".", 1)[0])))
     off = tuple(KeepOff(point=p, hard=not soft, window=when.window, text=text) for p in points)
     zones = tuple(dict.fromkeys(p.split(".", 1)[0] for p in points))
     return Wish(constraints=off, assets=zones, questions=when.questions, notes=notes)

@@ -59,7 +59,9 @@ def _instant(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
         return None
     span = _end(found[0], now)
     if span.end is None:
-        return span, found[1]
+        bare = found[0].day is None and found[0].bare
+        seconds = found[0].seconds if bare else None
+        return replace(span, open_at=seconds, step_s=site.step_s), found[1]
     clock = f"{span.end.astimezone(now.zone):%a %d %b %H:%M}"
     note = f"“{'by' if by else 'at'}” is read as a wish for that moment, {clock}"
     end = span.end + timedelta(seconds=site.step_s)

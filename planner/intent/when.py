@@ -14,7 +14,8 @@ class When:
     at: it is one moment;
     clock: its step as two HH:MM, where no day was said. open_hours: two clock times, in seconds, of
     which the half of the day is not known, with the question about it in `questions`. part: the part
-    of the day that `daily` stands for. every: it comes back each day. same: the time said before (during that time)."""
+    of the day that `daily` stands for. every: it comes back each day. same: the time said before (during that time).
+    rest: the rest of the day. open_at: one moment of which the half of the day is not known."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -27,6 +28,9 @@ class When:
     part: str = ""
     every: bool = False
     same: bool = False
+    rest: bool = False
+    open_at: int | None = None
+    step_s: int = 0
     notes: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
 
@@ -63,6 +67,9 @@ def combine(spans: list[When]) -> When:
             whole.part or span.part,
             whole.every or span.every,
             whole.same or span.same,
+            whole.rest or span.rest,
+            whole.open_at if whole.open_at is not None else span.open_at,
+            whole.step_s or span.step_s,
             whole.notes + span.notes,
             whole.questions + span.questions + questions,
         )
@@ -85,6 +92,13 @@ def _settled(spans: list[When]) -> list[When]:
                 note = f"the hours are read as {daily[0]} to {daily[1]}"
                 span = replace(span, daily=daily, open_hours=None, questions=(),
                                notes=(*span.notes, note))  # fmt: skip
+        if span.open_at is not None and working:
+            seconds = span.open_at % (DAY_S // 2)
+            seconds += DAY_S // 2 if seconds < 6 * 3600 else 0
+            clock = (hour_minute(seconds), hour_minute(seconds + span.step_s))
+            note = f"that moment is read as {clock[0]}"
+            span = replace(span, clock=clock, at=True, open_at=None, questions=(),
+                           notes=(*span.notes, note))  # fmt: skip
         found.append(span)
     said = next((s.daily for s in found if s.daily and not s.part), None)
     if said is not None and _asks_working_hours(found):
