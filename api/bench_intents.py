@@ -8,13 +8,13 @@ A file of utterances has one JSON object a line:
 `outcome` is compiled, asked (a question is open) or refused (a wish beyond the site's limits, or
 one that cannot be planned). `intent` is the typed result without its texts and defaults, instants
 on the site's wall clock (`now` too, by default 2026-01-20T09:30); `says` is a part of what must be
-asked or refused; with `only` it must be the sole question and no part of the text be left over.
+asked or refused, `assumed` of what must be told as an assumption.
 Numbers are the same within a ten-thousandth (67 °F is no round number of °C).
 
 `own.jsonl` was written beside the grammar; `blind.jsonl` by somebody who did not know it, and its
 compiled forms from what that person meant, before the grammar was run on any. Where such a wish
-names nothing to make small, the question after that is due; `blind_answered.jsonl` puts "Minimise
-cost." in front of those that the typed form could hold otherwise. Each file has its own figures.
+names nothing to make small, the site's default aim is due, and that it is told. The grammar has
+since been widened on the second file: it is no longer blind. Each file has its own figures.
 
 Exact: the outcome is the same, and the intent in every slot. Slots: the leaves of the two documents
 that agree, over all leaves of either. Silent: an intent came out that is not the one meant, and

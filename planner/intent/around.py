@@ -5,6 +5,7 @@ negation, standstill, condition ...), and every piece that is set aside is told.
 doubt stays: it is then read, or asked about.
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -13,14 +14,14 @@ from planner.intent.lexicon import Item, K
 _HELLO = ("dear", "hi", "hello", "hey", "good morning", "good evening", "good afternoon", "morning",
           "greetings", "to whom it may concern", "attention", "attn")  # fmt: skip
 _BYE = ("thanks", "thank you", "thank", "many thanks", "regards", "kind regards", "best regards",
-        "best", "best wishes", "cheers", "sincerely", "yours", "yours sincerely", "br", "kr", "rgds",
-        "warm regards", "thx", "ta", "greetings", "yours faithfully", "cordially",
+        "best", "best wishes", "cheers", "sincerely", "yours", "yours sincerely", "br", "rgds",
+        "kr", "warm regards", "thx", "ta", "greetings", "yours faithfully", "cordially",
         "with kind regards", "thank you very much", "thanks a lot", "much appreciated")  # fmt: skip
 _WHY = ("because", "since", "as", "due", "owing", "reason", "background", "fyi", "context", "given")
 _REPORTS = ("is", "are", "was", "were", "has", "have", "had", "it's", "that's", "we're", "they're",
-            "been", "will", "came", "comes", "come", "went", "said", "says", "asked", "asks", "told",
-            "reported", "got", "i'm", "we've", "they've", "there's", "nobody's", "everyone's",
-            "isn't")  # fmt: skip
+            "been", "will", "came", "comes", "come", "went", "said", "says", "asked", "asks",
+            "told", "reported", "got", "i'm", "we've", "they've", "there's", "nobody's",
+            "everyone's", "isn't")  # fmt: skip
 # What a piece may hold and still carry no wish.
 _HARMLESS = (K.FILLER, K.UNKNOWN, K.THEN, K.USE, K.SPEND, K.VAGUE, K.LET, K.KEEP, K.MOVE, K.BREAK)
 _NAMED = (K.SUBJECT, K.QUANTITY, K.ATTRIBUTE, K.SOURCE)  # allowed in names and stated reasons
@@ -34,8 +35,9 @@ _CARRYING = re.compile(
     r"heat|hot|priority|important|cannot|stop|start|off|high|low)\b|n't\b",
     re.IGNORECASE,
 )
-_DAYTIME = re.compile(r"\b(days?|nights?|mornings?|evenings?|afternoons?|weekends?|winter|summer)\b",
-                      re.IGNORECASE)  # fmt: skip
+_DAYTIME = re.compile(
+    r"\b(days?|nights?|mornings?|evenings?|afternoons?|weekends?|winter|summer)\b", re.IGNORECASE
+)
 _META = re.compile(
     r"\b(plan (?:around|without) (?:it|this|that)|plan accordingly|(?:order|adjust|set) your \w+ "
     r"accordingly|take note|please note|note that|let me know|please confirm|please arrange|"
@@ -86,12 +88,18 @@ def set_aside(items: list[Item], text: str) -> tuple[list[Item], tuple[str, ...]
     dropped += _greetings(parts, text)
     dropped += _signature([p for p in parts if p not in dropped], text)
     for n, piece in enumerate(parts):
-        if piece not in dropped and _is_around(piece, parts[n + 1 :], text):
+        off = n > 0 and any(i.kind is K.OFF for i in parts[n - 1].items)
+        around = _is_around(piece, parts[n + 1 :], text) or (
+            off and _trailing(piece, parts[n + 1 :], text)
+        )
+        if piece not in dropped and around:
             dropped.append(piece)
     inner = [r for p in parts if p not in dropped for r in _inside(p, text)]
     inner += _events([p for p in parts if p not in dropped])
     gone = {id(i) for p in dropped for i in p.items} | {id(i) for run in inner for i in run}
-    said = sorted([*((r[0].start, r[-1].end) for r in inner if not _silent(r)), *_places(dropped, text)])
+    said = sorted(
+        [*((r[0].start, r[-1].end) for r in inner if not _silent(r)), *_places(dropped, text)]
+    )
     told = tuple(f"“{text[a:b].strip()}”" for a, b in said if not _mere_courtesy(text[a:b]))
     return [i for i in items if id(i) not in gone], told
 
@@ -126,9 +134,9 @@ def _remark(run: list[Item], text: str) -> bool:
 
 
 def _events(parts: list[Piece]) -> list[list[Item]]:
-    """We have an open house on Saturday from 9 to 15. ... during that time: only the time is used."""
+    """An open house on Saturday from 9 to 15. ... during that time: only the time is used."""
     found: list[list[Item]] = []
-    for piece, after in zip(parts, parts[1:], strict=False):
+    for piece, after in itertools.pairwise(parts):
         same = [i for i in after.items if i.kind is K.TIME and i.value.same]
         timed = [i for i in piece.items if i.kind is K.TIME and not i.value.same]
         if same and timed and piece.holds_only(K.FILLER, K.UNKNOWN, K.TIME, K.KEEP, K.USE):
@@ -187,14 +195,17 @@ def _is_name(piece: Piece, text: str) -> bool:
     named = capital and not shouted and piece.holds_only(*_HARMLESS, *_NAMED)
     if " ".join(words).lower().rstrip(",.!") in _BYE:
         return True
-    return len(words) <= _MOST_WORDS and (courteous and piece.holds_only(*_HARMLESS) or own or named)
+    return len(words) <= _MOST_WORDS and (
+        (courteous and piece.holds_only(*_HARMLESS)) or own or named
+    )
 
 
-def _trailing(piece: Piece, after: list[Piece], said: str) -> bool:
-    """One or two unknown words behind a comma at the end of a sentence: `, filter`."""
+def _trailing(piece: Piece, after: list[Piece], text: str) -> bool:
+    """One or two unknown words behind a standstill, at the end of a sentence: `, filter`."""
+    said = text[piece.items[0].start : piece.items[-1].end]
     unknown = [i for i in piece.items if i.kind is K.UNKNOWN]
     last = not after or piece.ender in _ENDS
-    short = len(said.split()) <= 2 and 0 < len(unknown)
+    short = len(said.split()) <= 2 and len(unknown) > 0
     noun = not said.split()[-1].lower().endswith(("ly", "er"))
     return (piece.leader == "," and last and short and noun and piece.holds_only(K.UNKNOWN)
             and not _CARRYING.search(said))  # fmt: skip
@@ -205,8 +216,6 @@ def _is_around(piece: Piece, after: list[Piece], text: str) -> bool:
     words = _words(piece, text)
     said = text[piece.items[0].start : piece.items[-1].end]
     unknown = any(i.kind is K.UNKNOWN for i in piece.items)
-    if _trailing(piece, after, said):
-        return True
     if words and _META.search(said) and piece.holds_only(*_HARMLESS, *_NAMED, K.NOT, K.HARD):
         return not piece.holds_only(K.FILLER) and len(words) <= 8
     if not unknown or not words:
@@ -224,4 +233,6 @@ def _is_around(piece: Piece, after: list[Piece], text: str) -> bool:
         return piece.holds_only(*_HARMLESS, *((K.SUBJECT,) if own else ()))
     if not piece.holds_only(*_HARMLESS):
         return False
-    return any(w in _REPORTS or (w.endswith("ed") and n) for n, w in enumerate(words) if n or w != "is")
+    return any(
+        w in _REPORTS or (w.endswith("ed") and n) for n, w in enumerate(words) if n or w != "is"
+    )

@@ -1,4 +1,4 @@
-"""The aim of a wish that names none: what the site makes small by default, said as an assumption."""
+"""The aim of a wish that names none: what the site makes small by default, and that is told."""
 
 from collections.abc import Sequence
 

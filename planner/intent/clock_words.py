@@ -59,7 +59,7 @@ def read_military(tokens: list[Token], i: int) -> Found:
     link = texts(tokens, i + 1, 1)
     second = _hhmm(tokens[i + 2]) if i + 2 < len(tokens) and link and link[0] in _LINKS else ""
     if second and not _unit_at(tokens, i + 3):
-        words = spoken(tokens[i], tokens[i], first) + [tokens[i + 1]]
+        words = [*spoken(tokens[i], tokens[i], first), tokens[i + 1]]
         h = texts(tokens, i + 3, 1) in (("h",), ("hrs",), ("hours",))
         return words + spoken(tokens[i + 2], tokens[i + 2], second), 3 + h, ""
     led = i > 0 and tokens[i - 1].text in _BEFORE
@@ -102,7 +102,7 @@ def read_hour_span(tokens: list[Token], i: int) -> Found:
     if not both:
         return None
     first, second = f"{int(tokens[i].value):02d}:00", f"{int(tokens[last].value):02d}:00"
-    found = spoken(tokens[i], tokens[i], first) + [tokens[j]]
+    found = [*spoken(tokens[i], tokens[i], first), tokens[j]]
     return found + spoken(tokens[last], tokens[last], second), last + 1 + h - i, ""
 
 
@@ -127,13 +127,11 @@ def read_at_sign(tokens: list[Token], i: int) -> Found:
     return spoken(tokens[i], tokens[i], "at"), 1, ""
 
 
-
-
 _DAYS = ("weekdays", "weekday", "weekends", "working", "workdays", "time", "hours", "week")
 
 
 def read_hours_of_days(tokens: list[Token], i: int) -> Found:
-    """Thursday 9-12, Mon to Fri 7-18, 8 to 6 Monday to Friday: hours, for days stand beside them."""
+    """Thursday 9-12, Mon to Fri 7-18, 8 to 6 Monday to Friday: hours, for days are beside them."""
     if not _hour(tokens[i]) or i + 2 >= len(tokens) or not _hour(tokens[i + 2]):
         return None
     if tokens[i + 1].text not in ("-", "–", "to") or _unit_at(tokens, i + 3):
@@ -145,6 +143,8 @@ def read_hours_of_days(tokens: list[Token], i: int) -> Found:
     if not (ahead or behind) or before in ("from", "between"):
         return None
     first, last = tokens[i].value, tokens[i + 2].value
+    if first > 12:  # weekends 16-26 may be a band
+        return None
     if last > 12 or (tokens[i + 1].text != "to" and 6 <= first < last):
         words = f"{first:02.0f}:00 to {last:02.0f}:00"
         return spoken(tokens[i], tokens[i + 2], words), 3, words

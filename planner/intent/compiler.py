@@ -9,7 +9,7 @@ from planner.intent.around import set_aside
 from planner.intent.assumed_aim import NO_OBJECTIVE, assumed_aim
 from planner.intent.clause import Clause, split
 from planner.intent.horizon import Horizon, choose_horizon
-from planner.intent.items import read_items, read_tokens
+from planner.intent.items import items_of, read_tokens
 from planner.intent.lexicon import Item, K
 from planner.intent.moments import WEEKDAYS, Now
 from planner.intent.parsers import read_clause
@@ -29,6 +29,7 @@ from planner.intent.suggestions import not_understood
 from planner.intent.tokens import MAX_CHARACTERS
 from planner.intent.when import condensed
 from planner.intent.wish import Context, Wish
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -64,10 +65,11 @@ def analyse(text: str, site: Site, now: datetime, actor: str = "operator") -> An
         question = f"The text has {len(text)} characters; at most {MAX_CHARACTERS} are read."
         return Analysis(Reading(text=text, intent=None, restatement="", questions=(question,)), ())
     clock = Now(now.astimezone(UTC), site.zone_info)
-    items = read_items(text, site, clock)
+    written = read_tokens(text, site)
+    items = items_of(written, text, site, clock)
     kept, around = set_aside(items, text)
     told = (f"Set aside as said around the wish: {', '.join(around)}",) if around else ()
-    context = Context(site, clock, text, slips=(*read_tokens(text, site).notes, *told))
+    context = Context(site, clock, text, slips=(*written.notes, *told))
     left: list[NotUnderstood] = []
     reported: set[int] = set()
     pending: Pending | None = None
@@ -139,7 +141,12 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
         for c in constraints
         if not horizon.questions and outside(c, horizon.start, horizon.end)
     ]
-    notes += [*assumed, *said, *_void(constraints, horizon, site), *paced_totals(constraints, horizon)]
+    notes += [
+        *assumed,
+        *said,
+        *_void(constraints, horizon, site),
+        *paced_totals(constraints, horizon),
+    ]
     if not ranking.objectives and not ranking.questions:
         questions.append(NO_OBJECTIVE)
     open_ = tuple(dict.fromkeys([*refused, *questions]))

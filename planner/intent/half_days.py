@@ -40,7 +40,7 @@ def in_working_day(start: int, end: int) -> tuple[int, int] | None:
     """8 to 6 in a working day: begins in the morning, ends on the same day."""
     first = start % _HALF
     last = end % _HALF if end % _HALF > first else end % _HALF + _HALF
-    early = 5 * 3600 <= first
+    early = first >= 5 * 3600
     if not early:
         first, last = first + _HALF, end % _HALF + _HALF
     return (first, last) if first < last <= 20 * 3600 else None

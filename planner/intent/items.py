@@ -6,16 +6,16 @@ from decimal import Decimal
 from typing import Any
 
 from graph.site import Site
-from planner.intent.durations import read_duration, read_factor
-from planner.intent.heating_cooling import heating_cooling_phrases
 from planner.intent.clock_words import (
     read_at_sign,
-    read_hours_of_days,
     read_hour,
     read_hour_span,
+    read_hours_of_days,
     read_military,
     read_spoken_clock,
 )
+from planner.intent.durations import read_duration, read_factor
+from planner.intent.heating_cooling import heating_cooling_phrases
 from planner.intent.lexicon import NUMBER_WORDS, Item, K, Phrase, phrases
 from planner.intent.moments import Now, said
 from planner.intent.notation import (
@@ -47,8 +47,12 @@ _THOUSANDS = re.compile(r"\d{1,3},\d{3}$")
 
 def read_items(text: str, site: Site, now: Now) -> list[Item]:
     """The items of `text` in order; together they cover every token."""
-    known = _phrases(site)
-    tokens = read_tokens(text, site).tokens
+    return items_of(read_tokens(text, site), text, site, now)
+
+
+def items_of(written: Written, text: str, site: Site, now: Now) -> list[Item]:
+    """The items of tokens that were read."""
+    known, tokens = _phrases(site), written.tokens
     items: list[Item] = []
     i = 0
     while i < len(tokens):

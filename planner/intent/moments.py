@@ -166,7 +166,7 @@ def _hour(tokens: list[Token], i: int, bare_allowed: bool) -> tuple[Moment, int]
     j += o_clock
     part = said(tokens, j, *_IN_PART)
     allowed = bare_allowed or o_clock or part or said(tokens, j, *_OF_DAY)
-    if not allowed or hour > 24 or tokens[i].text != f"{hour:d}" and len(tokens[i].text) > 2:
+    if not allowed or hour > 24 or (tokens[i].text != f"{hour:d}" and len(tokens[i].text) > 2):
         return None
     if part:
         return _with_part(

@@ -33,8 +33,8 @@ def read_chain(tokens: list[Token], i: int) -> Found:
             share = [t.text for t in name] == ["soc"] and high <= 1.0
             if share and not _unit_length(tokens, k + 2):
                 low, high, extra = 100 * low, 100 * high, " %"
-            words = spoken(first, last, "between") + [number_token(low, first, last)]
-            words += spoken(first, last, "and") + [number_token(high, first, last)]
+            words = [*spoken(first, last, "between"), number_token(low, first, last)]
+            words += [*spoken(first, last, "and"), number_token(high, first, last)]
             words += spoken(first, last, extra.strip()) if extra else []
             note = f"{low:g} to {high:g} %" if extra else ""
             return [*name, *words], k + 2 - i, note
@@ -60,8 +60,8 @@ def read_interval(tokens: list[Token], i: int) -> Found:
     if not all(re.fullmatch(r"\d{1,6}(\.\d{1,6})?", e) for e in ends) or len(ends) != 2:
         return None
     last = tokens[i + count - 1]
-    found = spoken(tokens[i], last, "between") + [number_token(float(ends[0]), tokens[i], last)]
-    found += spoken(tokens[i], last, "and") + [number_token(float(ends[1]), tokens[i], last)]
+    found = [*spoken(tokens[i], last, "between"), number_token(float(ends[0]), tokens[i], last)]
+    found += [*spoken(tokens[i], last, "and"), number_token(float(ends[1]), tokens[i], last)]
     return found, count, ""
 
 
@@ -88,7 +88,11 @@ def notation_rules(symbols: Symbols) -> tuple[Rule, ...]:
         words = symbols.words(name) or symbols.asset(name) or _bare(name)
         if not words:
             return None
-        return spoken(tokens[i], tokens[end - 1], f"{words} change"), end - i, f"the rate of {words}"
+        return (
+            spoken(tokens[i], tokens[end - 1], f"{words} change"),
+            end - i,
+            f"the rate of {words}",
+        )
 
     def starts(tokens: list[Token], i: int) -> Found:
         """N_start(HP)."""
@@ -107,7 +111,11 @@ def notation_rules(symbols: Symbols) -> tuple[Rule, ...]:
             state, j = word[2:], j + 2
         elif word in ("t_on_min", "t_off_min", "t_min_on", "t_min_off"):
             state = "on" if "on" in word else "off"
-        elif word == "t_min" and texts(tokens, j, 1) == (",",) and texts(tokens, j + 1, 1) in (("on",), ("off",)):
+        elif (
+            word == "t_min"
+            and texts(tokens, j, 1) == (",",)
+            and texts(tokens, j + 1, 1) in (("on",), ("off",))
+        ):
             state, j = tokens[j + 1].text, j + 2
         else:
             return None

@@ -1,21 +1,17 @@
-"""Numbers in words: thirty-five, two hundred, eighteen and a half, three quarters, half a degree."""
+"""Numbers in words: thirty-five, two hundred, eighteen and a half, three quarters, half a K."""
 
 from planner.intent.rewriting import Found, number_token, spoken, texts
 from planner.intent.tokens import Token
 
-ONES = {
-    name: value
-    for value, name in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen".split()
-    )
-}
-TENS = {
-    name: 10 * value
-    for value, name in enumerate(
-        "twenty thirty forty fifty sixty seventy eighty ninety".split(), 2
-    )
-} | {"fourty": 40}
+_ONES = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+    "nineteen",
+)  # fmt: skip
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+ONES = {name: value for value, name in enumerate(_ONES)}
+TENS = {name: 10 * value for value, name in enumerate(_TENS, 2)} | {"fourty": 40}
+_HALVED = ("degree", "kelvin", "volt", "kilowatt", "centimetre", "centimeter", "percent", "k")
 _SHARES = {("a", "quarter"): 25, ("one", "quarter"): 25, ("a", "half"): 50, ("half",): 50,
            ("three", "quarters"): 75, ("three", "quarter"): 75}  # fmt: skip
 _BEFORE_SHARE = ("under", "below", "above", "over", "than", "least", "most", "to", "exceed")
@@ -102,10 +98,9 @@ def read_share(tokens: list[Token], i: int) -> Found:
 
 def read_half_of_unit(tokens: list[Token], i: int) -> Found:
     """Half a degree, three quarters of an hour."""
-    if texts(tokens, i, 2) in (("half", "a"), ("half", "an")) and i + 2 < len(tokens):
-        if tokens[i + 2].text in ("degree", "kelvin", "volt", "kilowatt", "centimetre", "centimeter",
-                                  "percent", "k"):  # fmt: skip
-            return [number_token(0.5, tokens[i], tokens[i + 1])], 2, ""
+    halved = texts(tokens, i, 2) in (("half", "a"), ("half", "an"))
+    if halved and i + 2 < len(tokens) and tokens[i + 2].text in _HALVED:
+        return [number_token(0.5, tokens[i], tokens[i + 1])], 2, ""
     if texts(tokens, i, 5) in (("three", "quarters", "of", "an", "hour"),
                                ("three", "quarter", "of", "an", "hour")):  # fmt: skip
         return spoken(tokens[i], tokens[i + 4], "45 minutes"), 5, ""

@@ -78,7 +78,11 @@ def price_is(tokens: list[Token], i: int) -> Found:
 
 def from_grid(tokens: list[Token], i: int) -> Found:
     """From net, from the net; 40 kW off the grid."""
-    for n, words in ((3, ("from", "the", "net")), (2, ("from", "net")), (4, ("out", "of", "the", "net"))):
+    for n, words in (
+        (3, ("from", "the", "net")),
+        (2, ("from", "net")),
+        (4, ("out", "of", "the", "net")),
+    ):
         if texts(tokens, i, n) == words:
             return spoken(tokens[i], tokens[i + n - 1], "from grid"), n, ""
     unit = UNITS.get((tokens[i - 1].text,)) if i else None
@@ -97,7 +101,7 @@ def out_of_service(tokens: list[Token], i: int) -> Found:
     if texts(tokens, i - 3, 2) == ("while", "it"):
         return None
     ends = not after or after[0] in ("from", "today", "tomorrow", "between", "on", "for", "until",
-                                     "all", ",", ".", ";", "at", "this", "over", "\n", "(")  # fmt: skip
+                                     "all", ",", ".", ";", "at", "this", "over", "(")  # fmt: skip
     ends = ends or (bool(after) and tokens[i + 1].kind in ("clock", "number", "date"))
     verb = before in ("is", "are", "be", "being", "go", "goes") and tokens[i].text != "down"
     if ends and (verb or before in _DOWN_BEFORE) and before not in ("go", "goes"):
@@ -109,7 +113,17 @@ def one_o_clock(tokens: list[Token], i: int) -> Found:
     """Between one and six, from one to three, at one pm."""
     if tokens[i].text != "one" or not i:
         return None
-    led = tokens[i - 1].text in ("between", "from", "until", "at", "by", "before", "after", "to", "and")
+    led = tokens[i - 1].text in (
+        "between",
+        "from",
+        "until",
+        "at",
+        "by",
+        "before",
+        "after",
+        "to",
+        "and",
+    )
     after = texts(tokens, i + 1, 2)
     clock = after[:1] in (("am",), ("pm",), ("o'clock",)) or after == ("in", "the")
     span = after[:1] in (("and",), ("to",), ("until",)) and i + 2 < len(tokens)

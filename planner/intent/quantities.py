@@ -21,12 +21,17 @@ class Unit:
 NO_UNIT = Unit("", "none")
 
 _TABLE: tuple[tuple[str, str, str], ...] = (
-    ("degC", "temperature", "°c|° c|c|degc|celsius|degrees celsius|degree celsius|degrees c|"
-     "degree c|deg c|deg celsius|° celsius"),
+    (
+        "degC",
+        "temperature",
+        "°c|° c|c|degc|celsius|degrees celsius|degree celsius|degrees c|"
+        "degree c|deg c|deg celsius|° celsius",
+    ),
     (
         "degF",
         "temperature",
-        "°f|° f|f|degf|fahrenheit|degrees fahrenheit|degree fahrenheit|degrees f|degree f|deg f|deg fahrenheit",
+        "°f|° f|f|degf|fahrenheit|degrees fahrenheit|degree fahrenheit|degrees f|degree f|deg f|"
+        "deg fahrenheit",
     ),
     ("degree", "temperature", "°|degrees|degree|deg"),
     ("delta_degC", "difference", "k|kelvin|kelvins|degrees kelvin"),

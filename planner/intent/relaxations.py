@@ -124,8 +124,9 @@ def relax(
             extra = [comfort.model_copy(update={"window": Window(exceptions=(window,))})]
         found = [
             part for c in found
-            for part in (_without(c, band) if c in base else [looser if c is band else c])
-        ] + extra  # fmt: skip
+            for part in (_without(c, band) if c in base else
+                         [looser, *extra] if c is band else [c])
+        ]  # fmt: skip
     return found, notes, questions
 
 

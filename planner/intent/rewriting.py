@@ -4,6 +4,7 @@ A rewritten token keeps the place of the words that it stands for, so that every
 every remark about what was not understood, shows the operator's own words.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
-# Tokens and an index to what stands in the place of the first ones, how many, and a remark; or None.
+# What stands in the place of tokens, how many of them, and a remark; or None.
 Found = tuple[list[Token], int, str] | None
 Rule = Callable[[list[Token], int], Found]
 
@@ -76,6 +77,4 @@ def texts(tokens: list[Token], i: int, count: int) -> tuple[str, ...]:
 def touching(tokens: list[Token], i: int, count: int) -> bool:
     """Whether no space stands between `count` tokens from i on."""
     part = tokens[i : i + count]
-    return len(part) == count and all(
-        a.end == b.start for a, b in zip(part, part[1:], strict=False)
-    )
+    return len(part) == count and all(a.end == b.start for a, b in itertools.pairwise(part))

@@ -24,7 +24,8 @@ _PAIRS = {
     ("w", "/", "o"): "without", ("b", "/", "w"): "between", ("w", "/"): "with",
     ("m", "f"): "weekdays", ("mo", "fr"): "weekdays", ("mon", "fri"): "weekdays",
     ("o", "/", "s"): "out of service", ("24", "/", "7"): "always", ("deg", "."): "degrees",
-    ("max", "."): "max", ("min", "."): "min", ("a", ".", "m", "."): "am", ("p", ".", "m", "."): "pm",
+    ("max", "."): "max", ("min", "."): "min", ("a", ".", "m", "."): "am",
+    ("p", ".", "m", "."): "pm",
     ("s", ".", "t", "."): "subject to", ("s", ".", "t"): "subject to", ("temp", "."): "temperature",
     ("approx", "."): "approximately", ("incl", "."): "including", ("1", "st"): "first",
     ("2", "nd"): "second", ("3", "rd"): "third",
@@ -54,17 +55,18 @@ def shorthand_rules(symbols: Symbols, text: str) -> tuple[Rule, ...]:
         written = text[token.start : token.end]
         if zone is None or token.kind != "word" or (token.text,) in symbols.known:
             return None
-        if len(token.text) == 1 and (not written.isupper() or (i and tokens[i - 1].kind == "number")):
+        if len(token.text) == 1 and not written.isupper():
             return None
         after = [t.text for t in tokens[i + 1 : i + 6]]
+        if _in_a_name(tokens, i, symbols) or _measures(tokens, i):
+            return None
         if len(token.text) > 1 and any((token.text, w) in symbols.known for w in after):
             return None
-        nouns = ("rooms", "room", "zone", "zones", "offices", "wing", "side", "rms")
-        if len(token.text) == 1 and after and after[0] in ("unit", "units", "heat"):
+        if len(token.text) == 1 and (token.text in "ai" or after[:1] in (["unit"], ["heat"])):
             return None
-        count = 1 + (len(token.text) == 1 and bool(after) and after[0] in nouns)
+        count = 1 + (bool(after) and after[0] in _NOUNS)
         last = tokens[i + count - 1]
-        return spoken(token, last, zone), count, f"the {zone.replace('_', ' ')}"
+        return spoken(token, last, zone), count, f"the {symbols.label(zone)}"
 
     def place(tokens: list[Token], i: int) -> Found:
         pair = texts(tokens, i, 2)
@@ -76,13 +78,29 @@ def shorthand_rules(symbols: Symbols, text: str) -> tuple[Rule, ...]:
     return (_short_rule(symbols), symbol, corner, place)
 
 
+_NOUNS = ("rooms", "room", "zone", "zones", "offices", "wing", "side", "rms", "office", "area")
+
+
+def _in_a_name(tokens: list[Token], i: int, symbols: Symbols) -> bool:
+    """Whether a longer name of the site runs over token i: wing B, south heat pump."""
+    return any(
+        texts(tokens, start, n) in symbols.known
+        for n in (2, 3, 4) for start in range(max(0, i - n + 1), i + 1)
+    )  # fmt: skip
+
+
+def _measures(tokens: list[Token], i: int) -> bool:
+    """Whether a letter is the unit of the number before it."""
+    return i > 0 and len(tokens[i].text) == 1 and tokens[i - 1].text[-1:].isdigit()
+
+
 def _short_rule(symbols: Symbols) -> Rule:
     def short(tokens: list[Token], i: int) -> Found:
         for n in (4, 3, 2):
             pair = texts(tokens, i, n)
             if len(pair) == n and pair in _PAIRS and (n > 2 or touching(tokens, i, n)
-                                                      or "." not in pair and pair[1] != "/"
-                                                      and _hyphen(tokens, i)):  # fmt: skip
+                                                      or ("." not in pair and pair[1] != "/"
+                                                      and _hyphen(tokens, i))):  # fmt: skip
                 return spoken(tokens[i], tokens[i + n - 1], _PAIRS[pair]), n, ""
         word = _SHORT.get(tokens[i].text)
         if word is None or (tokens[i].text,) in symbols.known:

@@ -28,17 +28,20 @@ _LEADS = ("on the", "over the", "during the", "for the", "at the", "in the", "on
           "for", "at", "in", "the")  # fmt: skip
 
 
-_SAME = ("in this time", "during that time", "during this time", "in that time", "in this hours",
-         "in these hours", "in those hours", "same hours", "the same hours", "same hrs", "same time",
-         "at the same time", "meanwhile", "in the meantime", "during those hours", "in that period",
-         "during these hours", "over that time", "in the same hours", "during the same hours",
-         "during that period", "for that time", "in the same time", "while it is away",
-         "while it is out", "while it is off", "while it is down", "at that time", "within that time",
-         "during it", "for the same time", "over the same hours", "for the same hours")  # fmt: skip
-_OCCUPIED = ("while people are in", "when people are in", "while people are here", "while occupied",
-             "when occupied", "when people are here", "while staff are in", "when staff are in",
-             "while we are in", "when the building is occupied", "while the building is occupied",
-             "while somebody is in", "while people are in the building", "when anyone is in")  # fmt: skip
+_DURING = ("in", "during", "over", "within", "for", "at", "throughout")
+_SAME = (
+    *(f"{lead} {which} {what}" for lead in _DURING
+      for which in ("this", "that", "these", "those", "the same", "such")
+      for what in ("time", "times", "hours", "period", "span", "window")),
+    "same hours", "the same hours", "same hrs", "same time", "meanwhile", "in the meantime",
+    "during it", *(f"while it is {away}" for away in ("away", "out", "off", "down", "gone")),
+)  # fmt: skip
+_OCCUPIED = (
+    *(f"{lead} {who} in" for lead in ("while", "when", "whenever")
+      for who in ("people are", "staff are", "we are", "somebody is", "anyone is", "tenants are")),
+    "while people are here", "when people are here", "while occupied", "when occupied",
+    "when the building is occupied", "while the building is occupied",
+)  # fmt: skip
 
 
 def read_hours(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
@@ -47,10 +50,6 @@ def read_hours(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
         return When(same=True), i + n
     if n := said(tokens, i, *_OCCUPIED):
         return _working_hours(site, " ".join(t.text for t in tokens[i : i + n])), i + n
-    if n := said(tokens, i, "on peak"):
-        return _tariff(site, now, True), i + n
-    if n := said(tokens, i, "off peak"):
-        return _tariff(site, now, False), i + n
     j = i + said(tokens, i, *_LEADS, "when", "while", "whenever")
     if n := said(tokens, j, "off peak hours", "off peak times", "off peak", "cheap hours",
                  "low tariff", "cheapest hours", "power is cheap", "electricity is cheap",
@@ -66,6 +65,8 @@ def read_hours(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
                  "the price is high", "the price peaks",
                  "electricity is dear"):  # fmt: skip
         return _tariff(site, now, True), j + n
+    if n := said(tokens, i, "on peak"):
+        return _tariff(site, now, True), i + n
     if n := said(tokens, j, "office hours", "working hours", "business hours", "opening hours",
                  "occupied hours", "working time", "work hours", "occupancy hours", "office time",
                  "working times", "occupied periods", "occupied times", "hours of work",
@@ -129,8 +130,17 @@ def read_days(tokens: list[Token], i: int, now: Now) -> Found:
     next_one = said(tokens, j, "next", "this", "coming", "this coming")
     if n := said(tokens, j + next_one, "weekend"):
         return _weekend(now, tokens[j].text == "next"), j + next_one + n
-    if n := said(tokens, j, "next week", "entire next week", "coming week", "entire coming week",
-                 "whole next week", "whole coming week", "all next week"):
+    if n := said(
+        tokens,
+        j,
+        "next week",
+        "entire next week",
+        "coming week",
+        "entire coming week",
+        "whole next week",
+        "whole coming week",
+        "all next week",
+    ):
         monday = now.today + timedelta(days=7 - now.today.weekday())
         return _whole_days(monday, 7, now), j + n
     found = read_day(tokens, j, now)

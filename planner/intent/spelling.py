@@ -5,6 +5,7 @@ changed places or one was left out, and a word near two others is left as it is.
 an assumption that the operator sees.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -142,7 +143,7 @@ def _short(written: str, words: frozenset[str]) -> str:
     near = {w for w in words if w.isalpha() and w not in NUMBER_WORDS and w[:1] == written[:1]
             and len(w) == len(written) + 1 and len(written) >= 3
             and any(w[:k] + w[k + 1 :] == written for k in range(len(w)))}  # fmt: skip
-    doubled = {w for w in near if any(a == b for a, b in zip(w, w[1:], strict=False))}
+    doubled = {w for w in near if any(a == b for a, b in itertools.pairwise(w))}
     if len(written) < 4:
         near = doubled
     near = {w for w in near if len(w) >= _SHORTEST or w in doubled}

@@ -13,7 +13,8 @@ CONTROLLED = ("grid_connection", "battery", "heat_pump", "buffer_tank", "air_uni
 # What `startswith` takes: one beginning or several.
 _PREFIX: dict[str, str | tuple[str, ...]] = {
     "temp": "temp_", "soc": ("soc_", "level_"), "power": "power_", "heat": "heat_",
-    "setpoint": "set", "voltage": "voltage_", "heating_setpoint": "heating_set", "cooling_setpoint": "cooling_set",
+    "setpoint": "set", "voltage": "voltage_", "heating_setpoint": "heating_set",
+    "cooling_setpoint": "cooling_set",
 }  # fmt: skip
 _IN_WORDS = {"soc_pct": "charge", "power_kw": "electric power", "temp_degc": "temperature",
              "heat_kw": "heat output"}  # fmt: skip
@@ -48,7 +49,8 @@ def signals_of(
         if not fitting and kind_of(site, asset) == "equipment":
             # What is set is all that is known of it: the voltage of a pump.
             fitting = [s for s in site.setpoints if s.asset == asset and _fits(s, unit)]
-        if attribute != "heat" and len(fitting) > 1 and unit.dimension != "none":
+        open_ = unit.dimension == "none" and kind_of(site, asset) == "heat_pump"
+        if attribute != "heat" and len(fitting) > 1 and not open_:
             # Power without "heat" is electric power.
             fitting = [s for s in fitting if not s.id.endswith(".heat_kw")]
         if len(fitting) != 1:

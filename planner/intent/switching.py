@@ -91,7 +91,11 @@ def parse_off(clause: Clause, context: Context) -> Wish | None:
     """Don't run the heat pump tonight; heat pump in maintenance; don't export."""
     nots = clause.all(K.NOT)
     still = clause.has(K.OFF) or any(i.value == "off" for i in clause.all(K.RUN_TIME))
-    if len(nots) + still != 1 or clause.has(K.DURATION, K.EACH_RUN) or clause.has(*_DIRECTIONS, K.RANGE, K.NUMBER):
+    if (
+        len(nots) + still != 1
+        or clause.has(K.DURATION, K.EACH_RUN)
+        or clause.has(*_DIRECTIONS, K.RANGE, K.NUMBER)
+    ):
         return None
     flow = _no_flow(clause, context) if nots else None
     if flow:

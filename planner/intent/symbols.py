@@ -15,9 +15,9 @@ from graph.units import same_dimension
 from planner.intent.lexicon import K, Phrase, phrases
 from planner.intent.vocabulary import site_phrases
 
-_WORDS = {"t": "temperature", "temp": "temperature", "theta": "temperature", "p": "", "q": "heat output",
-          "e": "energy", "soc": "soc", "sp": "setpoint", "v": "", "u": "", "h": "", "l": "",
-          "level": ""}  # fmt: skip
+_WORDS = {"t": "temperature", "temp": "temperature", "theta": "temperature", "p": "",
+          "q": "heat output", "e": "energy", "soc": "soc", "sp": "setpoint", "v": "", "u": "",
+          "h": "", "l": "", "level": ""}  # fmt: skip
 _UNITS = {"h": "cm", "l": "cm", "u": "V", "v": "V", "t": "degC", "p": "kW"}
 _FLOWS = {
     "import": "imp|import|imports|in|buy|from_grid|grid_imp|grid_import|imported",
@@ -92,9 +92,11 @@ class Symbols:
         return starts[0] if len(starts) == 1 else ""
 
     def _lettered(self, letter: str, digit: str) -> str:
-        """P1: the one asset so numbered of that letter; else the signal of that quantity: h1, u1."""
-        own = [a.id for a in self.site.assets
-               if a.id.endswith(digit) and a.id.startswith(letter) and a.id[:-1].isalpha()]  # fmt: skip
+        """P1: the one asset so numbered; else the signal of that quantity: h1, u1."""
+        own = [
+            a.id for a in self.site.assets
+            if a.id.endswith(digit) and a.id.startswith(letter) and a.id[:-1].isalpha()
+        ]  # fmt: skip
         if len(own) == 1:
             return own[0]
         unit = _UNITS.get(letter)
@@ -104,6 +106,11 @@ class Symbols:
                    if s.asset.endswith(digit) and same_dimension(s.unit, unit)
                    and (s.role is Role.MEASUREMENT or unit == "V")]  # fmt: skip
         return fitting[0] if len(fitting) == 1 else ""
+
+    def label(self, asset_id: str) -> str:
+        """What to call an asset in a remark."""
+        label = next((a.label for a in self.site.assets if a.id == asset_id), "")
+        return label.lower() or asset_id
 
     @cached_property
     def corners(self) -> dict[str, str]:

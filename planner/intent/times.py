@@ -207,8 +207,19 @@ def _begin(moment: Moment, now: Now) -> When:
 
 def _open_end(tokens: list[Token], i: int, now: Now) -> Found:
     """After 22:00, from Friday on, before 7:00."""
-    if n := said(tokens, i, "from now on", "from now", "starting now", "beginning now",
-                 "from here on in", "from here on", "as of now", "from today on", "from today"):
+    if n := said(
+        tokens,
+        i,
+        "from now on",
+        "from now",
+        "starting now",
+        "beginning now",
+        "from here on in",
+        "from here on",
+        "as of now",
+        "from today on",
+        "from today",
+    ):
         return When(), i + n
     before = said(tokens, i, "before")
     if before and (m := said(tokens, i + before, "then", "that")):

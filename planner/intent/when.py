@@ -10,12 +10,14 @@ from planner.intent.moments import DAY_S, Now, wall_to_utc
 
 @dataclass(frozen=True)
 class When:
-    """A span as far as it was said. daily: two HH:MM. days: recurring. until: an end was named.
-    at: it is one moment;
-    clock: its step as two HH:MM, where no day was said. open_hours: two clock times, in seconds, of
-    which the half of the day is not known, with the question about it in `questions`. part: the part
-    of the day that `daily` stands for. every: it comes back each day. same: the time said before (during that time).
-    rest: the rest of the day. open_at: one moment of which the half of the day is not known."""
+    """A span as far as it was said.
+
+    daily: two HH:MM. days: recurring. until: an end was named. at: it is one moment; clock: its
+    step as two HH:MM, where no day was said. open_hours, open_at: clock times in seconds of which
+    the half of the day is not known (the question about it is in `questions`). part: the part of
+    the day that `daily` stands for. every: it comes back each day. same: the time said before.
+    rest: the rest of the day. step_s: of the site, for `open_at`.
+    """
 
     start: datetime | None = None
     end: datetime | None = None
@@ -77,7 +79,7 @@ def combine(spans: list[When]) -> When:
 
 
 def _settled(spans: list[When]) -> list[When]:
-    """Spans of which one settles another: `8 to 6` by `on weekdays`, `at night` by `22:00-05:00`."""
+    """Spans of which one settles another: `8 to 6` by `on weekdays`, `at night` by `22-05`."""
     days = next((s.days for s in spans if s.days), ())
     part = next((s.part for s in spans if s.part and s.part != "working"), "")
     working = any(s.part == "working" for s in spans) or (
@@ -86,7 +88,7 @@ def _settled(spans: list[When]) -> list[When]:
     found = []
     for span in spans:
         if span.open_hours and (part or working):
-            hours = (in_part(*span.open_hours, part) if part else in_working_day(*span.open_hours))
+            hours = in_part(*span.open_hours, part) if part else in_working_day(*span.open_hours)
             if hours:
                 daily = (hour_minute(hours[0]), hour_minute(hours[1]))
                 note = f"the hours are read as {daily[0]} to {daily[1]}"
