@@ -1,5 +1,6 @@
 """The bench beside other planners: its simulator, its floor, and how little it trusts a peer."""
 
+import importlib.util
 import sys
 import time
 from contextlib import ExitStack
@@ -12,13 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.bench_peers import ABOVE_FLOOR_PCT, dispatch_figures
 from api.peers import neutral_simulator as simulator
 from api.peers.dispatch_case import DispatchCase, microgrid_case
 from api.peers.dispatch_floor import floor_cost
 from api.peers.dispatch_loop import run_side_by_side
-from api.peers.peer_list import DISPATCH, DRIVERS, open_peer
+from api.peers.dispatch_rows import ABOVE_FLOOR_PCT, dispatch_rows
+from api.peers.peer_list import DISPATCH, DRIVERS, TANKS, open_peer
 from api.peers.peer_process import PeerError, PeerProcess
+from api.peers.tanks_loop import (
+    TanksCase,
+    ask_the_impossible,
+    check_same_plant,
+    run_tanks,
+    tanks_case,
+)
 from graph.errors import UnavailableError
 
 DAY = 96
@@ -165,12 +173,60 @@ def test_our_planner_pays_no_more_than_the_floor_where_the_forecasts_are_perfect
 
 def test_a_peer_that_cannot_be_installed_is_a_row_with_its_reason():
     why = UnavailableError("emhass does not install: ERROR: no network", "is pip online?")
-    figures = dispatch_figures(1, {"emhass": why, "pymgrid": why}, lambda line: None)
+    figures = dispatch_rows(1, {"emhass": why, "pymgrid": why}, lambda line: None)
     rows = {f.name: f for f in figures}
-    assert "no network" in rows["dispatch: python-microgrid"].note
-    assert rows["dispatch: python-microgrid"].row()["value"] is None
-    assert rows["dispatch, perfect: pilothouse"].ok
-    assert "dispatch, persistence: pilothouse: over the best peer" not in rows
+    assert "no network" in rows["battery: python-microgrid"].note
+    assert rows["battery: python-microgrid"].row()["value"] is None
+    assert rows["battery, perfect: pilothouse"].ok
+    assert "battery, persistence: pilothouse: over the best peer" not in rows
+
+
+@cache
+def eight_steps() -> TanksCase:
+    return tanks_case(8)
+
+
+def test_the_drivers_equations_are_the_plant_s_own():
+    spec = importlib.util.spec_from_file_location("tanks", DRIVERS / "tanks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    stated = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(stated)
+    problem = eight_steps().statement()
+    for x0 in ([12.3, 12.8, 1.6, 1.4], [5.0, 17.0, 9.0, 0.3]):
+        case = replace(eight_steps(), task=replace(eight_steps().task, x0=np.array(x0)))
+        about = {"rates": stated.checked_rates({**problem, "x0": x0})}
+        check_same_plant(case, about)
+        about["rates"][2] += 1e-6
+        with pytest.raises(PeerError, match="another plant"):
+            check_same_plant(case, about)
+
+
+def test_our_controller_of_the_tanks_follows_its_targets_within_its_bounds():
+    case = eight_steps()
+    ours = next(p for p in TANKS if p.environment)  # interpreted: no compiler is needed
+    with open_peer(ours, {}) as process:
+        check_same_plant(case, process.ask(case.statement(), 60.0))
+        run = run_tanks(case, {"ours": process})["ours"]
+    assert not run.gave_up
+    assert run.failures == run.violations == 0
+    # The levels start 0.1 cm off their targets and are measured to 0.04 cm.
+    still = float(np.sum((case.task.x0[:2] - case.task.target[0]) ** 2 * case.task.track))
+    assert run.at_ends / case.steps < still
+
+
+def test_a_controller_s_failed_solve_is_counted_with_what_it_hands_on(tmp_path):
+    (tmp_path / "silent").mkdir()
+    failed = f"'ok': False, 'status': 'infeasible', {TIMES}"
+    handed = f"print(json.dumps({{{failed}, 'u': [9.0, 3.0]}}))"
+    silent = f"print(json.dumps({{{failed}}}))"
+    with fake(tmp_path, handed) as one, fake(tmp_path / "silent", silent) as two:
+        runs = run_tanks(eight_steps(), {"one": one, "two": two})
+        assert ask_the_impossible(eight_steps(), one) == (False, True, "infeasible")
+        assert ask_the_impossible(eight_steps(), two) == (False, False, "infeasible")
+    assert [(r.failures, r.handed_on) for r in runs.values()] == [(8, 8), (8, 0)]
+    assert runs["one"].violations == 8  # a pump is commanded beyond its range
+    assert runs["two"].u.tolist() == [3.0, 3.0]
 
 
 def test_the_drivers_import_nothing_of_ours():

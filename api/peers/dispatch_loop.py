@@ -12,7 +12,7 @@ from api.peers.dispatch_case import DispatchCase, Forecasts
 from api.peers.peer_process import PeerError, PeerProcess, numbers
 
 EVERY = 4  # steps of a plan that are followed
-START_LIMIT_S, ANSWER_LIMIT_S = 180.0, 60.0
+ANSWER_LIMIT_S = 60.0
 
 
 @dataclass

@@ -97,7 +97,7 @@ def make(problem: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             return {"ok": False, "status": f"{status}: {'; '.join(plan.notes)}"[:200]}
         return {"ok": True, "status": status, "power_kw": list(plan.setpoints[POINT])}
 
-    return ask, {"version": "this one"}
+    return ask, {"version": ""}
 
 
 def _snapshot(
@@ -127,7 +127,8 @@ def _snapshot(
     )  # fmt: skip
 
 
-def _serve() -> None:
+def serve_lines(make: Any) -> None:
+    """Answer on standard input and output with the peers' own `line_server`."""
     path = Path(__file__).parent / "drivers" / "line_server.py"
     spec = importlib.util.spec_from_file_location("line_server", path)
     assert spec is not None
@@ -138,4 +139,4 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    serve_lines(make)

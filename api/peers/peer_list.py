@@ -39,6 +39,13 @@ DISPATCH = (
     Peer("python-microgrid", "pymgrid", "pymgrid_driver.py"),
 )
 
+TANKS = (
+    Peer(OURS, "", "api.peers.own_nmpc"),
+    Peer(OURS, "", "api.peers.own_nmpc", {"PILOTHOUSE_CODE": "interpreted"}),
+    Peer("do-mpc", "do_mpc", "do_mpc_driver.py"),
+    Peer("AgentLib-MPC", "agentlib_mpc", "agentlib_driver.py"),
+)
+
 Places = Mapping[str, Installed | UnavailableError]
 
 
@@ -66,7 +73,9 @@ def open_peer(peer: Peer, places: Places) -> PeerProcess:
         PeerError: its process does not start.
     """
     if peer.ours:
-        return PeerProcess((sys.executable, "-m", peer.module), {"PYTHONPATH": str(ROOT)})
+        return PeerProcess(
+            (sys.executable, "-m", peer.module), {"PYTHONPATH": str(ROOT), **peer.environment}
+        )
     place = places[peer.pins]
     if isinstance(place, UnavailableError):
         raise place
