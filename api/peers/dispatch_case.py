@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from api.peers.peer_process import PeerError, PeerProcess, numbers
 from graph.assets import Battery, GridConnection
 from graph.errors import InputError
 from graph.sitepack import load_site
@@ -26,6 +27,9 @@ Forecasts = Literal["perfect", "persistence"]
 HORIZON = 96
 DAY = 96
 WEEK = 7 * DAY
+# python-microgrid's own benchmark: steps 5854 to 8736, 24 hours ahead.
+PUBLISHED_FIRST, PUBLISHED_LAST, PUBLISHED_HORIZON = 5854, 8736, 24
+READ_LIMIT_S = 180.0
 # Local 21:00, the end of the tariff's peak: there the battery's charge matters least.
 FIRST = datetime(2025, 12, 9, 5, 0, tzinfo=UTC)
 
@@ -46,7 +50,7 @@ class BatteryCase:
 
 @dataclass(frozen=True)
 class DispatchCase:
-    """The problem. Series cover a week before `start`, the steps and a horizon beyond."""
+    """The problem. Series cover `lead` steps before `start`, the steps and a horizon beyond."""
 
     start: datetime
     step_s: int
@@ -56,6 +60,8 @@ class DispatchCase:
     import_limit_kw: float
     export_limit_kw: float
     worth_per_kwh: float  # what a kWh left in the battery at the end is settled at
+    wear_per_kwh: float  # what a kWh into or out of the store costs
+    lead: int
     import_price: Array
     export_price: Array
     load_kw: Array
@@ -68,11 +74,11 @@ class DispatchCase:
 
     def actual(self, series: Array) -> Array:
         """The steps' own part of a series, (steps,)."""
-        return series[WEEK : WEEK + self.steps]
+        return series[self.lead : self.lead + self.steps]
 
     def ahead(self, series: Array, k: int, lag: int = 0) -> Array:
         """The horizon from step k, (horizon,), as it was `lag` steps before."""
-        begin = WEEK + k - lag
+        begin = self.lead + k - lag
         return series[begin : begin + self.horizon]
 
     def question(self, k: int, stored_kwh: float, forecasts: Forecasts) -> dict[str, Any]:
@@ -100,6 +106,7 @@ class DispatchCase:
             "import_limit_kw": self.import_limit_kw,
             "export_limit_kw": self.export_limit_kw,
             "worth_per_kwh": self.worth_per_kwh,
+            "wear_per_kwh": self.wear_per_kwh,
         }
 
 
@@ -137,6 +144,44 @@ def microgrid_case(steps: int) -> DispatchCase:
         FIRST, site.step_s, steps, HORIZON,
         BatteryCase(battery.capacity_kwh, battery.max_charge_kw, battery.max_discharge_kw,
                     one_way, one_way, low, high, 0.5 * battery.capacity_kwh),
-        grid.import_limit_kw, grid.export_limit_kw, float(np.min(bought)) / one_way,
+        grid.import_limit_kw, grid.export_limit_kw, float(np.min(bought)) / one_way, 0.0, WEEK,
         bought, sold, building + pump, np.maximum(pv, 0.0),
     )  # fmt: skip
+
+
+def published_case(rows: PeerProcess, steps: int) -> tuple[DispatchCase, str]:
+    """The steps from `PUBLISHED_FIRST` on of python-microgrid's first published microgrid.
+
+    An hour a step. The battery's ratings are its own, the import price has the priced carbon in
+    it, and exports earn nothing, so that curtailing is worth no more than exporting. For perfect
+    forecasts only.
+
+    Args:
+        rows: its driver `pymgrid_data.py`, not asked yet.
+
+    Raises:
+        PeerError: the driver has no such rows.
+    """
+    about = rows.ask({"scenario": 0}, READ_LIMIT_S)
+    names = ("low_kwh", "high_kwh", "start_kwh", "efficiency", "charge_kw", "discharge_kw",
+             "wear_per_kwh", "import_limit_kw", "export_limit_kw")  # fmt: skip
+    size = {n: numbers({n: [about.get(n)]}, n, 1, 1)[0] for n in names}
+    count = steps + PUBLISHED_HORIZON
+    span = {"first": PUBLISHED_FIRST, "last": PUBLISHED_FIRST + count}
+    found = rows.ask(span, READ_LIMIT_S)
+    if found.get("ok") is not True:
+        raise PeerError(f"has no rows {span}: {str(found.get('status'))[:100]}")
+    bought, sold, load, pv = (
+        np.array(numbers(found, n, count, count))
+        for n in ("import_price", "export_price", "load_kw", "pv_kw")
+    )
+    eta = size["efficiency"]
+    battery = BatteryCase(
+        size["high_kwh"], size["charge_kw"], size["discharge_kw"], eta, eta,
+        size["low_kwh"], size["high_kwh"], size["start_kwh"],
+    )  # fmt: skip
+    worth = float(np.min(bought)) / eta
+    return DispatchCase(
+        FIRST, 3600, steps, PUBLISHED_HORIZON, battery, size["import_limit_kw"],
+        size["export_limit_kw"], worth, size["wear_per_kwh"], 0, bought, sold, load, pv,
+    ), str(about.get("version", ""))[:20]  # fmt: skip

@@ -31,7 +31,9 @@ def floor_cost(case: DispatchCase) -> tuple[float, np.ndarray[tuple[int], np.dty
     known = np.zeros(n)
     known[0] = b.start_kwh
     cost = np.concatenate([
-        np.zeros(2 * n), h * case.actual(case.import_price), -h * case.actual(case.export_price),
+        np.full(n, h * b.eta_charge * case.wear_per_kwh),
+        np.full(n, h / b.eta_discharge * case.wear_per_kwh),
+        h * case.actual(case.import_price), -h * case.actual(case.export_price),
         np.zeros(n - 1), [-case.worth_per_kwh],
     ])  # fmt: skip
     bounds = (

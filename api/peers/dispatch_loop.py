@@ -28,22 +28,27 @@ class Run:
 
 
 def run_side_by_side(
-    case: DispatchCase, planners: Mapping[str, PeerProcess], forecasts: Forecasts
+    case: DispatchCase,
+    planners: Mapping[str, PeerProcess],
+    forecasts: Forecasts,
+    every: int = EVERY,
 ) -> dict[str, Run]:
-    """Run every planner over the case. Processes must have been told the case's statement."""
+    """Run every planner over the case, `every` steps of each plan being followed.
+
+    Processes must have been told the case's statement.
+    """
     runs = {name: Run(simulator.start(case)) for name in planners}
-    for k in range(0, case.steps, EVERY):
+    for k in range(0, case.steps, every):
         for name, process in planners.items():
             if not runs[name].gave_up:
-                _decide(case, process, forecasts, k, runs[name])
+                _decide(case, process, forecasts, k, min(every, case.steps - k), runs[name])
     return runs
 
 
 def _decide(
-    case: DispatchCase, process: PeerProcess, forecasts: Forecasts, k: int, run: Run
+    case: DispatchCase, process: PeerProcess, forecasts: Forecasts, k: int, ahead: int, run: Run
 ) -> None:
     """Ask once and follow. An answer without powers leaves the battery idle, and is a failure."""
-    ahead = min(EVERY, case.steps - k)
     try:
         question = case.question(k, run.score.stored_kwh, forecasts)
         answer = process.ask(question, ANSWER_LIMIT_S)

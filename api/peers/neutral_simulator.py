@@ -67,6 +67,7 @@ def step(case: DispatchCase, score: Score, k: int, command_kw: float) -> None:
         bought * float(case.actual(case.import_price)[k])
         - sold * float(case.actual(case.export_price)[k])
     )
+    score.cost += case.wear_per_kwh * abs(stored - score.stored_kwh)
     refused = abs(command_kw - power)
     beyond = max(bought - case.import_limit_kw, sold - case.export_limit_kw, 0.0)
     score.battery_violations += refused > TOLERANCE_KW

@@ -65,6 +65,7 @@ def site_of(problem: dict[str, Any]) -> Site:
             {"id": "battery", "kind": "battery", "capacity_kwh": b["capacity_kwh"],
              "max_charge_kw": b["charge_kw"], "max_discharge_kw": b["discharge_kw"],
              "round_trip_efficiency": b["eta_charge"] * b["eta_discharge"],
+             "wear_cost_per_kwh": _wear(problem),
              "soc_min_pct": 100.0 * b["low_kwh"] / b["capacity_kwh"],
              "soc_max_pct": 100.0 * b["high_kwh"] / b["capacity_kwh"]},
         ],
@@ -74,6 +75,12 @@ def site_of(problem: dict[str, Any]) -> Site:
         "autonomy": {"risk_rules": [
             {"level": "low", "max_probability": 1, "roles": ["approver"], "min_persons": 1}]},
     })  # fmt: skip
+
+
+def _wear(problem: dict[str, Any]) -> float:
+    """Wear of the store's throughput as wear at the terminals: the same for a round trip."""
+    b, stored = problem["battery"], problem["wear_per_kwh"]
+    return float(2.0 * b["eta_charge"] * stored / (1.0 + b["eta_charge"] * b["eta_discharge"]))
 
 
 def make(problem: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

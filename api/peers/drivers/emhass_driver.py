@@ -48,6 +48,8 @@ def make(problem: dict[str, Any]) -> tuple[Ask, dict[str, Any]]:
         "battery_minimum_state_of_charge": battery["low_kwh"] / battery["capacity_kwh"],
         "battery_maximum_state_of_charge": battery["high_kwh"] / battery["capacity_kwh"],
     }
+    config["weight_battery_charge"] = problem["wear_per_kwh"] * battery["eta_charge"]
+    config["weight_battery_discharge"] = problem["wear_per_kwh"] / battery["eta_discharge"]
     if told:
         config["lp_solver_mip_rel_gap"] = 0.0
     logger = logging.getLogger("emhass")

@@ -28,7 +28,8 @@ def make(problem: dict[str, Any]) -> tuple[Ask, dict[str, Any]]:
         ),
         BatteryModule(
             battery["low_kwh"], battery["high_kwh"], hours * battery["charge_kw"],
-            hours * battery["discharge_kw"], battery["eta_charge"], init_soc=0.5,
+            hours * battery["discharge_kw"], battery["eta_charge"],
+            battery_cost_cycle=problem["wear_per_kwh"], init_soc=0.5,
         ),
     ]  # fmt: skip
     control = ModelPredictiveControl(Microgrid(modules))
