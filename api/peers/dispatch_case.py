@@ -149,7 +149,7 @@ def microgrid_case(steps: int) -> DispatchCase:
     )  # fmt: skip
 
 
-def published_case(rows: PeerProcess, steps: int) -> tuple[DispatchCase, str]:
+def published_case(rows: PeerProcess, steps: int) -> DispatchCase:
     """The steps from `PUBLISHED_FIRST` on of python-microgrid's first published microgrid.
 
     An hour a step. The battery's ratings are its own, the import price has the priced carbon in
@@ -184,4 +184,4 @@ def published_case(rows: PeerProcess, steps: int) -> tuple[DispatchCase, str]:
     return DispatchCase(
         FIRST, 3600, steps, PUBLISHED_HORIZON, battery, size["import_limit_kw"],
         size["export_limit_kw"], worth, size["wear_per_kwh"], 0, bought, sold, load, pv,
-    ), str(about.get("version", ""))[:20]  # fmt: skip
+    )  # fmt: skip

@@ -32,11 +32,12 @@ class Peer:
 
 
 OURS = "pilothouse"
+PYMGRID = Peer("python-microgrid", "pymgrid", "pymgrid_driver.py")
 DISPATCH = (
     Peer(OURS, "", "api.peers.own_dispatch"),
     Peer("EMHASS, its defaults", "emhass", "emhass_driver.py", {"EMHASS_AS": "shipped"}),
     Peer("EMHASS, told the worth", "emhass", "emhass_driver.py", {"EMHASS_AS": "told"}),
-    Peer("python-microgrid", "pymgrid", "pymgrid_driver.py"),
+    PYMGRID,
 )
 
 TANKS = (

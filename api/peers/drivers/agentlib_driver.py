@@ -29,7 +29,7 @@ TARGETS = ("r1", "r2")
 SYMBOLS = ("k1", "k2", "gamma1", "gamma2", "q1", "q2", "move")
 
 
-class TanksConfig(CasadiModelConfig):
+class TanksConfig(CasadiModelConfig):  # type: ignore[misc, unused-ignore]
     """Variables of the tanks; values come with the module's configuration."""
 
     inputs: list[CasadiInput] = [  # noqa: RUF012 (pydantic copies it)
@@ -43,7 +43,7 @@ class TanksConfig(CasadiModelConfig):
     ]
 
 
-class Tanks(CasadiModel):
+class Tanks(CasadiModel):  # type: ignore[misc, unused-ignore]
     """The four tanks with squared distance from the targets and squared moves."""
 
     config: TanksConfig
