@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from graph.assets import AirUnit, Battery, BufferTank, HeatPump, Zone
 from graph.errors import InputError
-from graph.schedules import StartSchedule, scheduled
 from graph.signals import Quality
 from graph.site import Site
 from graph.snapshot import Snapshot
 from planner.dispatch_calendar import local_dates
+from planner.held import held_values
 from planner.hub_model import HubNumbers
 from planner.series import forecast_series, usable_series
 from planner.time_grid import TimeGrid, time_grid
@@ -284,13 +284,6 @@ def _since_change(snapshot: Snapshot, pump: HeatPump | None) -> float:
     return float("inf") if changed is None else (snapshot.as_of - changed).total_seconds()
 
 
-def law_of(site: Site, point: str) -> tuple[StartSchedule, ...]:
-    """The local law's schedule of a thermostat with two setpoints; empty for any other point."""
-    if point.endswith(".heating_setpoint_degc"):
-        return site.baseline.zone_heating_degc
-    return site.baseline.zone_cooling_degc if point.endswith(".cooling_setpoint_degc") else ()
-
-
 def _held(site: Site, snapshot: Snapshot) -> dict[str, Array]:
     """Values that people hold, by point; what they leave to a scheduled law has the law's."""
     held: dict[str, Array] = {}
@@ -300,12 +293,8 @@ def _held(site: Site, snapshot: Snapshot) -> dict[str, Array]:
     for hold in snapshot.holds:
         if hold.point not in known:
             raise InputError(f"a hold on {hold.point}, which is no setpoint of {site.id}")
-        law = law_of(site, hold.point) if hold.local_law else ()
-        if hold.local_law and not law:
-            continue  # the law's moves are the twin's affair; the plan only leaves the point out
-        ours = scheduled(law, starts, site.zone_info) if law else np.full(len(starts), hold.value)
-        values = held.setdefault(hold.point, np.full(len(starts), np.nan))
-        for k, begin in enumerate(starts):
-            if hold.until is None or begin < hold.until:
-                values[k] = ours[k]
+        ours = held_values(site, hold, starts)
+        if ours is not None:
+            values = held.setdefault(hold.point, np.full(len(starts), np.nan))
+            held[hold.point] = np.where(np.isnan(ours), values, ours)
     return held

@@ -10,7 +10,9 @@ RESIDUAL_TOLERANCE = 1e-5  # kW, K, kWh: 100 x finer than any sensor, 10 x HiGHS
 SLACK_TOLERANCE = {"degC": 0.1, "percent": 0.5, "kW": 0.1}
 START_TIEBREAK_KWH = 0.1  # a start is worth at least this much energy: no chattering between ties
 AIR_TIEBREAK = 1e-3  # kWh that a kWh of heat or cold is worth at least: idle power is no reason
-COST_TIEBREAK = 0.05  # share of money in an objective that names none: no idle waste
+# Share of money in an objective that names none: no idle waste. All is linear here, so that it
+# breaks ties and moves nothing that matters more (see `nmpc_data` for squares).
+COST_TIEBREAK = 0.05
 PENALTY_FACTOR = 8.0  # price of a soft bound over the greatest saving that breaking it can bring
 MARGIN_FACTOR = 2.0  # price of a margin over the same
 RECOVERY_FACTOR = 100.0  # price of a hard state bound while the state starts outside it

@@ -14,6 +14,7 @@ from graph.signals import Role
 from graph.site import Site
 from graph.snapshot import Snapshot
 from graph.units import canonical_unit, convert
+from planner.held import held_values
 from planner.nmpc_options import NmpcOptions
 from planner.nmpc_stage import StageModel
 from planner.priority import rank
@@ -24,7 +25,10 @@ from sandbox.windows import constraint_mask
 Array = NDArray[np.float64]
 QUANTITIES = ("cost", "energy", "emissions", "comfort", "wear")
 PRICED = ("cost", "energy", "emissions")
-COST_TIEBREAK = 1e-3  # share of money in an objective that names none: no idle waste
+# Share of money in an objective that names none: no idle waste. Smaller than the dispatch planner's,
+# because targets are squares here: a price moves where their minimum lies, however small (at 5 %
+# the four tanks' levels by 0.005 cm), where a linear objective only breaks ties with it.
+TARGET_TIEBREAK = 1e-3
 WEAR_MOVES = 100.0  # times the price of moves where wear is to be small
 
 
@@ -190,7 +194,7 @@ def _weights(intent: Intent) -> dict[str, float]:
     """Weights of what is paid for by the kWh, adding up to one, or to a tie-break."""
     asked = {o.quantity: o.weight for o in intent.objectives if o.quantity in PRICED}
     total = sum(asked.values())
-    return {q: w / total for q, w in asked.items()} if asked else {"cost": COST_TIEBREAK}
+    return {q: w / total for q, w in asked.items()} if asked else {"cost": TARGET_TIEBREAK}
 
 
 def _ranges(
@@ -214,22 +218,16 @@ def _ranges(
         raise InputError(
             f"no value of {_list(crossed)} is within its range and what is wished", "widen the wish"
         )
+    starts = [snapshot.as_of + timedelta(seconds=site.step_s * k) for k in range(steps)]
     for hold in snapshot.holds:
         if hold.point not in points:
             raise InputError(f"a hold on {hold.point}, which the equations do not know")
-        row, values = points.index(hold.point), _held(site, snapshot, hold, steps)
+        row, values = points.index(hold.point), held_values(site, hold, starts)
+        if values is None:
+            raise InputError(f"the equations do not know the law that {hold.point} is left to")
         held = ~np.isnan(values)
         least[row, held] = greatest[row, held] = values[held]
     return least, greatest
-
-
-def _held(site: Site, snapshot: Snapshot, hold: Any, steps: int) -> Array:
-    starts = [snapshot.as_of + timedelta(seconds=site.step_s * k) for k in range(steps)]
-    rules = site.baseline.points.get(hold.point) if hold.local_law else None
-    values = scheduled(rules, starts, site.zone_info) if rules else np.full(steps, hold.value)
-    until = hold.until
-    over = [until is not None and t >= until for t in starts]
-    return np.where(over, np.nan, values)
 
 
 def _ends(site: Site, band: Band, signal: str) -> tuple[float, float]:

@@ -18,9 +18,10 @@ from graph.intent import Band, Intent, Objective, TotalLimit
 from graph.plan import Plan, SolveStatus
 from graph.signals import Owner, PointState
 from graph.simulators import ProcessSimulator
-from graph.site import Site
+from graph.site import BaselineLaw, Site
 from graph.snapshot import History, HoldConstraint, Snapshot
 from planner import nmpc_routes
+from planner.dispatch import plan_dispatch
 from planner.nmpc import plan_nmpc
 from planner.nmpc_data import nmpc_data
 from planner.nmpc_options import NmpcOptions
@@ -33,6 +34,8 @@ from sandbox.symbolic.casadi_sx import casadi
 from scenarios.process_models.quadruple_tank import LEVELS, MINIMUM_PHASE, VOLTS
 from scenarios.process_plant import ProcessStepper
 from scenarios.recorded_plant import RecordedPlant
+from tests.rc_days import Days, house
+from tests.rc_days import wish as days_wish
 
 PACK, CONTEXT = load_context(Path("scenarios/process"))
 SITE, TWIN = PACK.site, CONTEXT.twin
@@ -333,6 +336,26 @@ def test_what_a_person_holds_is_not_moved() -> None:
     found = plan(GOOD, SNAPSHOT.model_copy(update={"holds": (hold,)}))
     assert found.status.usable
     assert set(found.setpoints[VOLTS[0]]) == {3.2}
+
+
+def test_a_hold_at_a_law_that_nobody_declares_is_refused_by_both_planners_alike() -> None:
+    left = HoldConstraint(point=VOLTS[0], value=3.2, owner="anna", local_law=True)
+    held = SNAPSHOT.model_copy(update={"holds": (left,)})
+    assert plan(GOOD, held).status.usable, "the pack declares a law for its pumps"
+    lawless = SITE.model_copy(update={"baseline": BaselineLaw()})
+    ours = plan_nmpc(lawless, TWIN, held, GOOD, options=FAST)
+    office = house()
+    point = "zone_a.heating_setpoint_degc"
+    cold = office.site.baseline.model_copy(update={"zone_heating_degc": ()})
+    site = office.site.model_copy(update={"baseline": cold})
+    snapshot = Days().snapshot(holds=(left.model_copy(update={"point": point}),))
+    theirs = plan_dispatch(site, office, snapshot, days_wish(snapshot))
+    for found, name in ((ours, VOLTS[0]), (theirs, point)):
+        assert found.status is SolveStatus.BAD_INPUT
+        assert not found.setpoints
+        assert (
+            f"{name} is held at the plant's own law, and the site declares none" in found.notes[0]
+        )
 
 
 def test_the_same_question_gives_the_same_bytes_compiled_or_not(
