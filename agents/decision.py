@@ -41,6 +41,7 @@ from graph.proposal import ControlProposal, PolicyResult, RequiredApprovals
 from graph.record import Record
 from graph.site import Site
 from graph.snapshot import Snapshot
+from planner.chance import chance_margins
 from planner.dispatch_options import SolveOptions
 from planner.margins import Margins, margins_of_spread
 from planner.plan import make_plan
@@ -55,10 +56,12 @@ Progress = Callable[[str, Mapping[str, Any]], None]
 
 # Plans stay this far inside their bounds; when the shadow run breaks one all the same, the decision
 # is planned once more with margins as wide as the futures spread within the stretch that must be
-# proven. A third of a kelvin is what a thermostat and a room sensor leave between them (EN 60751
+# proven, and a last time with those that the stated chances need (`planner.chance`). A third of a kelvin is what a thermostat and a room sensor leave between them (EN 60751
 # class B), three are what the tank's one node leaves of its layers.
 LEAST_MARGINS = Margins(comfort_k=0.3, tank_k=3.0, soc_pct=1.0, import_kw=2.0)
-TRIES = 2
+TRIES = 3
+CHANCE_FUTURES = 200
+CHANCE_SEED = 1_000_003  # beside the shadow run's: margins must not know the futures they meet
 # A proposal is good for as long as its constraints are proven, and at least for two hours: the plan
 # is made anew every hour, and one missed re-planning must not end it.
 LEAST_S = 7200
@@ -165,8 +168,7 @@ def decide(
         progress("shadow", {"passed": shadow.passed, "candidate": shadow.candidate})
         if shadow.passed:
             break
-        spread = outcome_of(shadow, shadow.candidate).traces
-        margin = margins_of_spread(world.site, spread, least_steps(snapshot), margin)
+        margin = wider_margins(world, snapshot, reading.intent, found.best, shadow, margin)
     assert trial is not None
     if not trial.shadow.passed or _outdone(trial, reading.intent):
         trial = _second_choice(world, snapshot, reading.intent, trial, futures, frame.seed)
@@ -187,6 +189,21 @@ def decide(
         return run.end("not_proven", *canary.reasons)
     extra = tuple(p.source for p in extra_plans)
     return _finish(world, snapshot, run, drafted, trial.record, wanted, dispatcher, progress, extra)
+
+
+def wider_margins(
+    world: World, snapshot: Snapshot, intent: Intent, plan: Plan, shadow: ShadowResult,
+    margin: Margins,
+) -> Margins:  # fmt: skip
+    """After the first try as wide as the futures spread; after that, as the stated chances need."""
+    steps = least_steps(snapshot)
+    if margin == LEAST_MARGINS or world.site.twin.kind == "ode":
+        spread = outcome_of(shadow, shadow.candidate).traces
+        return margins_of_spread(world.site, spread, steps, margin)
+    return chance_margins(
+        world.twin, snapshot, intent, plan, LEAST_MARGINS, futures=CHANCE_FUTURES,
+        seed=shadow.seed + CHANCE_SEED, reach_steps=steps,
+    )  # fmt: skip
 
 
 def changes_nothing(shadow: ShadowResult) -> bool:

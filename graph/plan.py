@@ -100,6 +100,10 @@ class Plan(Record):
     iterations: int = 0
     nodes: int = 0
     slack: dict[str, float] = Field(default_factory=dict, description="use of soft constraints")
+    margins: dict[str, tuple[float, ...]] = Field(
+        default_factory=dict,
+        description="by bound: how far inside it the plan was asked to stay, the most of each hour",
+    )
     active: tuple[ActiveConstraint, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     notes: tuple[str, ...] = ()

@@ -27,7 +27,7 @@ from planner.dispatch_problem import DispatchProblem, build_problem, reference_c
 from planner.dispatch_reach import within_reach
 from planner.dispatch_refine import refine
 from planner.dispatch_search import Found, search
-from planner.dispatch_setpoints import predicted, setpoints
+from planner.dispatch_setpoints import margins_by_hour, predicted, setpoints
 from planner.explain_solve import active_constraints, price_of_starts
 from planner.hub_model import hub_numbers
 from planner.margins import Margins
@@ -265,6 +265,7 @@ def _report(
         iterations=found.iterations,
         nodes=found.nodes,
         slack=checked.slack,
+        margins=margins_by_hour(problem),
         conflicts=tuple(conflicts),
         notes=(*problem.notes, *checked.notes),
     )

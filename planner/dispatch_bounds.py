@@ -25,8 +25,8 @@ Array = NDArray[np.float64]
 class Bound:
     """signal >= value (sense +1) or signal <= value (sense -1) at the steps of `mask`.
 
-    `margin` tightens it, softly. `rank` multiplies the price of a soft one. `index` is the place
-    in the intent's constraints, None for the site's own.
+    `margin`, one or (N,), tightens it, softly. `rank` multiplies the price of a soft one. `index`
+    is the place in the intent's constraints, None for the site's own.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Bound:
     value: Array
     mask: NDArray[np.bool_]
     hard: bool
-    margin: float = 0.0
+    margin: float | Array = 0.0
     rank: float = 1.0
     index: int | None = None
 
@@ -58,7 +58,7 @@ def collect_bounds(
                 if not signal.endswith("setpoint_degc"):
                     found += _band_bounds(data, intent, index, constraint, signal, signals)
     found += _air_room_bounds(data, intent) if data.hub.units else _comfort_bounds(data, intent)
-    return tuple(_with_margin(data.site, bound, margins) for bound in found)
+    return tuple(_with_margin(data, bound, margins) for bound in found)
 
 
 def mask_of(data: DispatchInputs, window: Window, *, at_ends: bool = False) -> NDArray[np.bool_]:
@@ -251,11 +251,12 @@ def local_setpoints(site: Site, starts: tuple[datetime, ...]) -> Array:
     return scheduled(site.baseline.zone_setpoint_degc, starts, site.zone_info)
 
 
-def _with_margin(site: Site, bound: Bound, margins: Margins) -> Bound:
+def _with_margin(data: DispatchInputs, bound: Bound, margins: Margins) -> Bound:
     asset = bound.signal.split(".", 1)[0]
-    kind = next(a.kind for a in site.assets if a.id == asset)
-    margin = margins.of(bound.signal, bound.unit, kind)
+    kind = next(a.kind for a in data.site.assets if a.id == asset)
+    margin = margins.along(bound.signal, bound.unit, kind, bound.sense, data.steps)
     if kind == "grid_connection" and bound.sense > 0:
         # To stay clear of an export limit must not come to mean that the site has to import.
-        margin = min(margin, max(0.0, -float(bound.value[bound.mask].max(initial=-np.inf))))
+        most = max(0.0, -float(bound.value[bound.mask].max(initial=-np.inf)))
+        margin = min(margin, most) if isinstance(margin, float) else np.minimum(margin, most)
     return replace(bound, margin=margin)

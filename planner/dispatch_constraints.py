@@ -104,9 +104,10 @@ def add_bound(rows: Rows, bound: Bound) -> None:
     about = About(bound.id, bound.label, bound.signal, bound.unit, tuple(int(k) for k in steps))
     saving = unit_saving(data, bound.signal, rows.dearest_kwh)
     terms = sliced(expression, steps)
-    if bound.margin > 0:
+    margin = np.broadcast_to(bound.margin, (data.steps,))[steps]
+    if margin.any():
         price = MARGIN_FACTOR * saving
-        given = rows.slack(about, SlackKind.MARGIN, price, most=bound.margin, bound=bound)
+        given = rows.slack(about, SlackKind.MARGIN, price, most=margin, bound=bound)
         terms.append((given, float(bound.sense)))
     if not bound.hard:
         price = PENALTY_FACTOR * bound.rank * saving
@@ -122,7 +123,7 @@ def add_bound(rows: Rows, bound: Bound) -> None:
             most = np.where((steps + 0.5) * data.hours < hours, INF, 0.0)
             used = rows.slack(about, SlackKind.RECOVERY, price, most=most, bound=bound)
             terms.append((used, float(bound.sense)))
-    edge = bound.value[steps] + bound.sense * bound.margin - expression.constant[steps]
+    edge = bound.value[steps] + bound.sense * margin - expression.constant[steps]
     lower, upper = (edge, INF) if bound.sense > 0 else (-INF, edge)
     rows.builder.rows(terms, lower, upper, about=about)
 

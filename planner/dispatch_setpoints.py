@@ -137,3 +137,15 @@ def balance_error(problem: DispatchProblem, x: Array) -> float:
         total = total + hub.signals[f"{unit.id}.power_kw"].at(x) - data.units[unit.id].base_kw
     grid = hub.signals[f"{data.parts.grid}.power_kw"].at(x)
     return float(np.max(np.abs(grid - total)))
+
+
+def margins_by_hour(problem: DispatchProblem) -> dict[str, tuple[float, ...]]:
+    """The widest margin of each hour from the plan's start, by bound; none where there is none."""
+    an_hour = max(1, round(1.0 / problem.data.hours))
+    found: dict[str, tuple[float, ...]] = {}
+    for bound in problem.bounds:
+        margin = np.where(bound.mask, np.broadcast_to(bound.margin, bound.mask.shape), 0.0)
+        if margin.any():
+            hours = [margin[k : k + an_hour].max() for k in range(0, len(margin), an_hour)]
+            found[bound.id] = tuple(round(float(v), 4) for v in hours)
+    return found

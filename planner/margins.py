@@ -2,11 +2,21 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from graph.evaluation import BandTrace
 from graph.record import Record
 from graph.site import Site
+
+
+class MarginProfile(Record):
+    """Margins of one signal by step, in its unit; beyond their end the widest of them holds."""
+
+    signal: str
+    low: tuple[float, ...] = Field(min_length=1, description="inside lower bounds")
+    high: tuple[float, ...] = Field(min_length=1, description="inside upper bounds")
 
 
 class Margins(Record):
@@ -20,6 +30,9 @@ class Margins(Record):
     tank_k: float = Field(0.0, ge=0, description="K inside each bound on a tank's temperature")
     soc_pct: float = Field(0.0, ge=0, description="% inside each bound on a state of charge")
     import_kw: float = Field(0.0, ge=0, description="kW inside each bound on grid power")
+    profiles: tuple[MarginProfile, ...] = Field(
+        (), description="wider where the futures are: see `planner.chance`"
+    )
 
     def of(self, signal: str, unit: str, asset_kind: str) -> float:
         """The margin of a signal in its own unit; 0 where none is declared."""
@@ -33,6 +46,18 @@ class Margins(Record):
             return self.import_kw
         return 0.0
 
+    def along(
+        self, signal: str, unit: str, asset_kind: str, sense: int, steps: int
+    ) -> float | NDArray[np.float64]:
+        """The margin inside a lower (+1) or upper (-1) bound: `of`, or (steps,) with a profile."""
+        least = self.of(signal, unit, asset_kind)
+        profile = next((p for p in self.profiles if p.signal == signal), None)
+        if profile is None:
+            return least
+        values = np.array((profile.low if sense > 0 else profile.high)[:steps])
+        more = np.full(steps - len(values), values.max())
+        return np.asarray(np.maximum(least, np.concatenate([values, more])))
+
 
 def margins_of_spread(
     site: Site, traces: Sequence[BandTrace], steps: int, least: Margins
@@ -43,7 +68,7 @@ def margins_of_spread(
     in `least`.
     """
     kinds = {a.id: a.kind for a in site.assets}
-    found = least.model_dump()
+    found = least.model_dump(exclude={"profiles"})
     for trace in traces:
         below = zip(trace.q50[:steps], trace.q05[:steps], strict=True)
         above = zip(trace.q95[:steps], trace.q50[:steps], strict=True)

@@ -25,7 +25,7 @@ from sandbox.windows import constraint_mask
 Array = NDArray[np.float64]
 QUANTITIES = ("cost", "energy", "emissions", "comfort", "wear")
 PRICED = ("cost", "energy", "emissions")
-# Share of money in an objective that names none: no idle waste. Smaller than the dispatch planner's,
+# Share of money in an objective that names none: no idle waste. Smaller than in dispatch planning,
 # because targets are squares here: a price moves where their minimum lies, however small (at 5 %
 # the four tanks' levels by 0.005 cm), where a linear objective only breaks ties with it.
 TARGET_TIEBREAK = 1e-3

@@ -463,6 +463,13 @@ def test_every_outcome_of_the_solver_has_a_name_and_few_may_be_used():
     assert usable == {"kOptimal", "kSolutionLimit", "kInterrupt", "kHighsInterrupt"}
 
 
+def test_a_changed_copy_of_a_snapshot_has_a_digest_of_its_own():
+    first = Day(steps=8).snapshot()
+    known = first.digest
+    assert first.model_copy(update={"site_digest": "sha256:other"}).digest != known
+    assert first.model_copy().digest == known
+
+
 def test_the_same_snapshot_gives_the_same_bytes():
     snapshot = Day(cold=3).snapshot()
     assert planned(snapshot).model_dump_json() == planned(snapshot).model_dump_json()
