@@ -56,8 +56,9 @@ Progress = Callable[[str, Mapping[str, Any]], None]
 
 # Plans stay this far inside their bounds; when the shadow run breaks one all the same, the decision
 # is planned once more with margins as wide as the futures spread within the stretch that must be
-# proven, and a last time with those that the stated chances need (`planner.chance`). A third of a kelvin is what a thermostat and a room sensor leave between them (EN 60751
-# class B), three are what the tank's one node leaves of its layers.
+# proven, and a last time with those that the stated chances need (`planner.chance`). A third of a
+# kelvin is what a thermostat and a room sensor leave between them (EN 60751 class B), three are
+# what the tank's one node leaves of its layers.
 LEAST_MARGINS = Margins(comfort_k=0.3, tank_k=3.0, soc_pct=1.0, import_kw=2.0)
 TRIES = 3
 CHANCE_FUTURES = 200
