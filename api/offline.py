@@ -16,8 +16,10 @@ from api.assemble import load_context
 from api.second_reader import configured_reader
 from api.sites import DEMO_SITE
 from api.times import parse_local
-from graph.plant import PlantReader
+from graph.intent import Intent
+from graph.plant import PlantReader, Readings
 from graph.sitepack import SitePack
+from graph.snapshot import Snapshot
 from graph.telemetry import Frame
 from planner.intent.second_reader import read_twice
 from safety.policy import declared_rules, with_core
@@ -72,21 +74,33 @@ def offline_decision(
     return OfflineDecision(decide_recorded(pack, context, reader, frame, text, futures, seed))
 
 
+def recorded_world(pack: SitePack, context: SiteContext) -> World:
+    """What a decision on recorded telemetry stands on besides its snapshot."""
+    policies = with_core(pack.policies)
+    return World(pack.site, context.twin, policies, declared_rules(policies))
+
+
+def recorded_snapshot(
+    pack: SitePack, context: SiteContext, image: Readings, frame: Frame, intent: Intent
+) -> Snapshot:
+    """The snapshot at `image`'s time, with what was known of `frame` by then."""
+    past = frame.window(frame.start - timedelta(seconds=frame.step_s), image.time)
+    seconds = min(max((intent.end - image.time).total_seconds(), 86_400), 172_800)
+    feed = TelemetryFeed(pack.site, past)
+    return build_snapshot(context, image, feed, int(seconds // pack.site.step_s))
+
+
 def decide_recorded(
     pack: SitePack, context: SiteContext, reader: PlantReader, frame: Frame, text: str,
     futures: int | None, seed: int,
 ) -> Decision:  # fmt: skip
     """One decision at the plant's present moment, with what was known of `frame` by then."""
     image = reader.read()
-    past = frame.window(frame.start - timedelta(seconds=frame.step_s), image.time)
-    feed = TelemetryFeed(pack.site, past)
     reading = read_twice(text, pack.site, image.time, "operator", configured_reader())
     if reading.intent is None:
         return Decision(outcome="needs_answer", reasons=reading.questions, reading=reading)
-    seconds = min(max((reading.intent.end - image.time).total_seconds(), 86_400), 172_800)
-    snapshot = build_snapshot(context, image, feed, int(seconds // pack.site.step_s))
-    policies = with_core(pack.policies)
-    world = World(pack.site, context.twin, policies, declared_rules(policies))
+    snapshot = recorded_snapshot(pack, context, image, frame, reading.intent)
+    world = recorded_world(pack, context)
     autonomy = pack.site.autonomy
     end = min(reading.intent.end, image.time + timedelta(seconds=autonomy.proposal_valid_s))
     frame_of = ProposalFrame(

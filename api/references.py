@@ -22,16 +22,15 @@ from agents.telemetry_feed import TelemetryFeed
 from api.assemble import load_context
 from api.local_gate import DirectReader
 from api.plant_log import PlantLog, log_kpis, log_prices, row_before
+from api.twin_kpis import kpis_in_twin
 from graph.intent import Intent
-from graph.kpis import comfort_by_zone, kpi_table
+from graph.kpis import comfort_by_zone
 from graph.plan import Plan
 from graph.plant import LeasedSetpoint
 from graph.sitepack import SitePack, load_site
 from graph.snapshot import Forecast
 from planner.dispatch_options import SolveOptions
 from planner.plan import make_plan
-from sandbox.futures import expected_future
-from sandbox.scenario import roll_out
 
 REPLAN_S = 3600
 MIN_AHEAD_S, MAX_AHEAD_S = 24 * 3600, 48 * 3600  # as far as the service looks ahead
@@ -123,7 +122,7 @@ def foresight_days(
         )  # fmt: skip
         last = plan if plan.status.usable else last
         if not results and plan.status.usable:
-            results["twin"] = DayResult(_in_twin(context, snapshot, plan, hours), None)
+            results["twin"] = DayResult(kpis_in_twin(context, snapshot, plan, hours), None)
         for _ in range(REPLAN_S // step):
             seq += 1
             plant.write(epoch, seq, commands_at(last, plant.time, step))
@@ -143,16 +142,6 @@ def commands_at(plan: Plan | None, now: datetime, step: int) -> list[LeasedSetpo
         for p, v in plan.setpoints.items()
         if k < len(v)
     ]
-
-
-def _in_twin(context: Any, snapshot: Any, plan: Plan, hours: float) -> dict[str, float]:
-    future = expected_future(context.twin, snapshot)
-    steps = int(hours * 3600 // snapshot.step_s)
-    traces = roll_out(context.twin, snapshot, future, plan.setpoints).traces
-    cut = {name: values[0, :steps] for name, values in traces.items()}
-    initial = {k: r.value for k, r in snapshot.readings.items() if r.value is not None}
-    table = kpi_table(context.site, cut, snapshot.prices, snapshot.step_s, initial, snapshot.as_of)
-    return {name: float(value) for name, value in table.items()}
 
 
 def captured_share(

@@ -19,12 +19,14 @@ import numpy as np
 from agents.decision import Decision
 from agents.snapshot_builder import SiteContext
 from api.assemble import load_context
-from api.offline import decide_recorded
+from api.hindsight import Hindsight, hindsight_text, look_back, together
+from api.offline import decide_recorded, recorded_snapshot, recorded_world
 from api.plant_log import PlantLog, log_kpis, row_before
 from api.shadow_source import PlantSource, RecordedSource, ShadowSource
 from graph.errors import InputError, PilothouseError
 from graph.record import iso, parse_iso
 from graph.sitepack import SitePack
+from graph.snapshot import Snapshot
 from graph.telemetry import Frame
 
 DECIDE_EVERY_S = 3600
@@ -42,6 +44,8 @@ class ShadowRun:
     misses: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     days: float = 0.0
+    looked_back: bool = False
+    hindsight: list[Hindsight] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -56,18 +60,20 @@ class ShadowRun:
             "idle_cost_checked": len(checked), "idle_cost_inside_90": len(inside),
             "misses": self.misses, "seconds": self.seconds,
             "seconds_per_site_day": self.seconds / self.days if self.days else None,
+            **({"hindsight": together(self.hindsight)} if self.looked_back else {}),
             "rows": self.rows,
         }  # fmt: skip
 
 
 def run_shadow(
     folder: Path, start: datetime, end: datetime, text: str, futures: int, seed: int,
-    say: Say = lambda _: None, *, on_plant: bool = False,
+    say: Say = lambda _: None, *, on_plant: bool = False, hindsight: bool = False,
 ) -> ShadowRun:  # fmt: skip
     """Decide every hour from `start` (inclusive) to `end` (exclusive).
 
     on_plant: look at the pack's simulated plant, left to its own law, in place of its recorded
     telemetry, which then only has to reach up to `start`.
+    hindsight: afterwards plan each decision again with what came; see `api.hindsight`.
 
     Raises:
         InputError: the telemetry does not cover the time, or there is no such plant.
@@ -80,11 +86,19 @@ def run_shadow(
         PlantSource(pack, start, seed) if on_plant else RecordedSource(pack, start, end)
     )
     run = ShadowRun(pack.site.id, text, futures, days=(end - start) / timedelta(days=1))
+    run.looked_back = hindsight
+    made: list[tuple[dict[str, Any], Snapshot, Decision]] = []
     try:
         now = start
         while now < end:
             began = time.perf_counter()
-            run.rows.append(_decide(pack, context, source, now, text, futures, seed))
+            row, decision = _decide(pack, context, source, now, text, futures, seed)
+            run.rows.append(row)
+            if hindsight and decision is not None and decision.reading.intent is not None:
+                snapshot = recorded_snapshot(
+                    pack, context, source.reader.read(), source.known(), decision.reading.intent
+                )
+                made.append((row, snapshot, decision))
             run.seconds += time.perf_counter() - began
             say("  ".join((iso(now), run.rows[-1]["outcome"], run.rows[-1].get("summary", ""))))
             step = min(timedelta(seconds=DECIDE_EVERY_S), end - now)
@@ -93,6 +107,8 @@ def run_shadow(
         frame = source.known()
     finally:
         source.close()
+    for row, snapshot, decision in made:
+        _look_back(run, pack, context, frame, row, snapshot, decision)
     for row in run.rows:
         _check(run, pack, frame, parse_iso(row["at"]), row)
     return run
@@ -101,16 +117,31 @@ def run_shadow(
 def _decide(
     pack: SitePack, context: SiteContext, source: ShadowSource, now: datetime, text: str,
     futures: int, seed: int,
-) -> dict[str, Any]:  # fmt: skip
+) -> tuple[dict[str, Any], Decision | None]:  # fmt: skip
     row: dict[str, Any] = {"at": iso(now)}
     try:
         known = source.known()
         decision = decide_recorded(pack, context, source.reader, known, text, futures, seed)
     except PilothouseError as error:
-        return {**row, "outcome": "failed", "summary": str(error)}
+        return {**row, "outcome": "failed", "summary": str(error)}, None
     row.update(outcome=decision.outcome, reasons=list(decision.reasons))
     row.update(_figures(decision))
-    return row
+    return row, decision
+
+
+def _look_back(
+    run: ShadowRun, pack: SitePack, context: SiteContext, frame: Frame, row: dict[str, Any],
+    snapshot: Snapshot, decision: Decision,
+) -> None:  # fmt: skip
+    """The candidate's plan again, with what came."""
+    if decision.shadow is None or decision.reading.intent is None:
+        return
+    plan = next(p for p in decision.plans if p.source == decision.shadow.candidate)
+    world = recorded_world(pack, context)
+    found = look_back(world, context, snapshot, decision.reading.intent, plan, frame)
+    if found is not None:
+        row["hindsight"] = found.document()
+        run.hindsight.append(found)
 
 
 def _figures(decision: Decision) -> dict[str, Any]:
@@ -172,5 +203,7 @@ def shadow_text(run: ShadowRun, currency: str) -> str:
         f"came {m['came']:.2f}"
         for m in d["misses"][:10]
     ]
+    if run.looked_back:
+        lines.append(hindsight_text(d["hindsight"], currency))
     lines.append(f"{d['seconds_per_site_day']:.1f} s a site-day on one core; nothing was written")
     return "\n".join(lines)

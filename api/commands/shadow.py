@@ -15,10 +15,12 @@ from api.cli import emit
 @click.option("--futures", default=50, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--plant", "on_plant", is_flag=True, help="Beside the simulated plant instead.")
+@click.option("--hindsight", is_flag=True,
+              help="Plan each decision again with what came: whose error cost what.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def shadow(
     folder: Path, start: str, end: str, text: str | None, futures: int, seed: int, on_plant: bool,
-    as_json: bool,
+    hindsight: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run the copilot over recorded telemetry, hourly, with no write handle in the process.
 
@@ -37,6 +39,6 @@ def shadow(
         raise InputError("what is wanted?", "pass --intent, or add intents.yaml to the pack")
     run = run_shadow(
         folder, parse_local(start, zone), parse_local(end, zone), wanted, futures, seed,
-        lambda line: click.echo(line, err=True), on_plant=on_plant,
+        lambda line: click.echo(line, err=True), on_plant=on_plant, hindsight=hindsight,
     )  # fmt: skip
     emit(run.document(), as_json, shadow_text(run, pack.site.currency))
