@@ -23,10 +23,12 @@ from api.calibration_cases import (
     Case,
     blocks_of,
     cases_of,
+    events,
     origins_of,
     recorded_block,
 )
 from graph.errors import InputError
+from graph.site import Site
 from graph.sitepack import load_site
 from sandbox.calibration import (
     LEVEL,
@@ -34,11 +36,12 @@ from sandbox.calibration import (
     Coverage,
     Reliability,
     coverage,
-    fit_probabilities,
     needed_stretch,
     reliability,
+    to_report,
 )
 from sandbox.parameters import load_parameters, save_parameters
+from sandbox.probability_fit import fit_bend
 
 Array = NDArray[np.float64]
 Say = Callable[[str], None]
@@ -74,12 +77,15 @@ class Verdict:
         """For a terminal."""
         mark = {None: "", True: "ok", False: "MISSED"}[self.ok]
         found = f"{self.value:8.3f} ({self.low:.3f} to {self.high:.3f}) {self.unit}"
-        return f"{self.name:44}{found:36}{self.promise:28}{mark:8}{self.note}"
+        return f"{self.name:61}{found:36}{self.promise:28}{mark:8}{self.note}"
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Statements on the test days as made and corrected, and the correction to keep."""
+    """Statements on the test days as made and corrected, and the correction to keep.
+
+    everywhere: by what happens, statements as made on all days, those learned from included.
+    """
 
     site: str
     calibration_days: int
@@ -87,6 +93,8 @@ class Findings:
     first_test_day: str
     raw: Reliability
     corrected: Reliability
+    everywhere: dict[str, Reliability]
+    everywhere_intervals: dict[str, Coverage]
     raw_intervals: dict[str, Coverage]
     intervals: dict[str, Coverage]
     ranks: dict[str, Array]
@@ -102,18 +110,20 @@ class Findings:
         """The promises, in order."""
         found = _probability_verdicts(self.raw, "as stated", judged=False)
         found += _probability_verdicts(self.corrected, "corrected", judged=True)
+        for what, rows in self.everywhere.items():
+            found += _near_verdicts(rows, f"stated, {what}", judged=False)
         for name in KPIS:
             stated, kept = self.raw_intervals[name], self.intervals[name]
             found += _interval_verdicts(name, stated, "as stated", self.units[name], judged=False)
             found += _interval_verdicts(name, kept, "corrected", self.units[name], judged=True)
+            wide = self.everywhere_intervals[name]
+            found.append(_inside_verdict(name, wide, "as stated, all days", judged=False))
         return found
 
     def report(self) -> dict[str, Any]:
         """What is kept with the twin: the correction and how it was found."""
         return {
-            "intercept": round(self.correction.intercept, 6),
-            "slope": round(self.correction.slope, 6),
-            "stretch": {k: round(v, 6) for k, v in self.correction.stretch.items()},
+            **to_report(self.correction),
             "calibration_days": self.calibration_days,
             "test_days": self.test_days,
             "brier_skill": round(self.corrected.skill.value, 4),
@@ -125,9 +135,9 @@ def run_calibration(folder: Path, *, quick: bool, say: Say) -> Findings:
     """State and count. Raises InputError for a site whose plant cannot be run."""
     pack = load_site(folder)
     days = (QUICK_CALIBRATION_DAYS, QUICK_TEST_DAYS) if quick else (CALIBRATION_DAYS, TEST_DAYS)
-    blocks = blocks_of(pack, *days)
+    blocks = blocks_of(pack, *days, earlier=not quick)
     cases = gather(folder, blocks, 100 if quick else FUTURES, say)
-    return judge(cases, pack.site.id, {"energy": "kWh", "cost": pack.site.currency})
+    return judge(cases, pack.site, {"energy": "kWh", "cost": pack.site.currency})
 
 
 def gather(folder: Path, blocks: Sequence[Block], futures: int, say: Say) -> list[Case]:
@@ -151,7 +161,7 @@ def gather(folder: Path, blocks: Sequence[Block], futures: int, say: Say) -> lis
     return sorted(found, key=lambda c: c.origin)
 
 
-def judge(cases: Sequence[Case], site: str, units: dict[str, str]) -> Findings:
+def judge(cases: Sequence[Case], site: Site, units: dict[str, str]) -> Findings:
     """Fit the corrections on calibration days and judge them on later test days.
 
     Each test day is corrected by what was known before its own stretch of test days began.
@@ -174,12 +184,14 @@ def judge(cases: Sequence[Case], site: str, units: dict[str, str]) -> Findings:
     )
     by_event = np.repeat(days, n)
     return Findings(
-        site=site,
+        site=site.id,
         calibration_days=len({c.day for c in learning}),
         test_days=len(set(days.tolist())),
         first_test_day=tests[0].origin.date().isoformat(),
         raw=reliability(stated, happened, by_event, climate),
         corrected=reliability(corrected, happened, by_event, climate),
+        everywhere=_everywhere(cases, site),
+        everywhere_intervals={k: _coverage(cases, k, [1.0] * len(cases)) for k in KPIS},
         raw_intervals={k: _coverage(tests, k, [1.0] * len(tests)) for k in KPIS},
         intervals={k: _coverage(tests, k, [c.stretch[k] for c in corrections]) for k in KPIS},
         ranks={k: np.array([c.kpis[k][6] for c in tests]) for k in KPIS},
@@ -189,16 +201,20 @@ def judge(cases: Sequence[Case], site: str, units: dict[str, str]) -> Findings:
 
 
 def correction_from(cases: Sequence[Case]) -> Correction:
-    """What the statements of these days must be corrected by."""
+    """What the statements of these days must be corrected by.
+
+    Probabilities take every day. An interval's factor takes the days of the stretches that are
+    judged: how far a day's energy is missed belongs to the twin that states it.
+    """
     stated = np.concatenate([c.stated for c in cases])
     happened = np.concatenate([c.happened for c in cases]).astype(float)
-    days = np.array([c.day for c in cases])
-    intercept, slope = fit_probabilities(stated, happened, np.repeat(days, len(cases[0].stated)))
-    stretch = {}
+    by_event = np.repeat([c.day for c in cases], len(cases[0].stated))
+    beside = [c for c in cases if c.beside]
+    days, stretch = np.array([c.day for c in beside]), {}
     for name in KPIS:
-        mean, low, high, actual = np.array([c.kpis[name][:4] for c in cases]).T
+        mean, low, high, actual = np.array([c.kpis[name][:4] for c in beside]).T
         stretch[name] = needed_stretch(mean, low, high, actual, days)
-    return Correction(intercept, slope, stretch)
+    return Correction(fit_bend(stated, happened, by_event), stretch)
 
 
 def corrections_for(learning: Sequence[Case], tests: Sequence[Case]) -> list[Correction]:
@@ -208,11 +224,29 @@ def corrections_for(learning: Sequence[Case], tests: Sequence[Case]) -> list[Cor
     for test in tests:
         # The last case of a day reaches into the next one.
         known = [c for c in learning if c.day < test.day - 1]
-        if not known:
+        if not any(c.beside for c in known):
             raise InputError(f"no calibration day lies before {test.origin.isoformat()}")
         if len(known) not in made:
             made[len(known)] = correction_from(known)
         found.append(made[len(known)])
+    return found
+
+
+def _everywhere(cases: Sequence[Case], site: Site) -> dict[str, Reliability]:
+    """What was stated on all days, and apart for rooms getting colder and warmer."""
+    colder = np.array([below for _, _, _, below in events(site)])
+    found = {}
+    for what, mine in (
+        ("all days", np.ones(len(colder), dtype=bool)),
+        ("all days, getting colder", colder),
+        ("all days, getting warmer", ~colder),
+    ):
+        stated, happened, climate = (
+            np.concatenate([getattr(c, key)[mine] for c in cases])
+            for key in ("stated", "happened", "climate")
+        )
+        days = np.repeat([c.day for c in cases], int(mine.sum()))
+        found[what] = reliability(stated, happened, days, climate)
     return found
 
 
@@ -228,8 +262,7 @@ def _coverage(tests: Sequence[Case], name: str, stretch: Sequence[float]) -> Cov
 
 
 def _probability_verdicts(found: Reliability, what: str, judged: bool) -> list[Verdict]:
-    near = next((b for b in found.bins if b.low <= STATED < b.high), None)
-    rows = [
+    return [
         Verdict(
             f"Brier skill over climatology, {what}", found.skill.value, found.skill.low,
             found.skill.high, "", "above 0", found.skill.low > 0.0 if judged else None,
@@ -239,29 +272,31 @@ def _probability_verdicts(found: Reliability, what: str, judged: bool) -> list[V
             f"calibration error, {what}", found.error.value, found.error.low, found.error.high, "",
             "", None, f"reliability {found.reliability:.5f}, resolution {found.resolution:.4f}",
         ),
+        *_near_verdicts(found, what, judged),
     ]  # fmt: skip
-    if near is not None:
-        h = near.happened
-        rows.append(
-            Verdict(
-                f"happened where about 5 % was {what}", h.value, h.low, h.high, "",
-                f"{near.stated:.3f} in the interval", h.holds(near.stated) if judged else None,
-                f"{near.cases} cases on {near.days} days, stated {near.low:g} to {near.high:g}",
-            )
-        )  # fmt: skip
-    return rows
+
+
+def _near_verdicts(found: Reliability, what: str, judged: bool) -> list[Verdict]:
+    """What happened where about `STATED` was stated; nothing where that was never stated."""
+    near = next((b for b in found.bins if b.low <= STATED < b.high), None)
+    if near is None:
+        return []
+    h = near.happened
+    return [
+        Verdict(
+            f"happened where about 5 % was {what}", h.value, h.low, h.high, "",
+            f"{near.stated:.3f} in the interval", h.holds(near.stated) if judged else None,
+            f"{near.cases} cases on {near.days} days, stated {near.low:g} to {near.high:g}",
+        )
+    ]  # fmt: skip
 
 
 def _interval_verdicts(
     name: str, found: Coverage, what: str, unit: str, judged: bool
 ) -> list[Verdict]:
-    inside, ratio = found.inside, found.width_ratio
+    ratio = found.width_ratio
     return [
-        Verdict(
-            f"day's {name} inside its 90 % interval, {what}", inside.value, inside.low, inside.high,
-            "", f"{LEVEL:g} in the interval", inside.holds(LEVEL) if judged else None,
-            f"{found.cases} cases on {found.days} days",
-        ),
+        _inside_verdict(name, found, what, judged),
         Verdict(
             f"its width over climatology's, {what}", ratio.value, ratio.low, ratio.high, "",
             "below 1", ratio.high < 1.0 if judged else None,
@@ -269,6 +304,15 @@ def _interval_verdicts(
             f"{found.interval_score:.1f} against {found.climatology_score:.1f}",
         ),
     ]  # fmt: skip
+
+
+def _inside_verdict(name: str, found: Coverage, what: str, judged: bool) -> Verdict:
+    inside = found.inside
+    return Verdict(
+        f"day's {name} inside its 90 % interval, {what}", inside.value, inside.low, inside.high,
+        "", f"{LEVEL:g} in the interval", inside.holds(LEVEL) if judged else None,
+        f"{found.cases} cases on {found.days} days",
+    )  # fmt: skip
 
 
 def store_correction(folder: Path, found: Findings) -> Path:

@@ -1,8 +1,8 @@
 """Held-back days of a plant, what the sandbox states about each, and what then happened.
 
 1. The plant runs on from where its telemetry ends, under its own law and seeded variations of the
-   rooms' setpoints, and again half a year later. The twin is the pack's own, or is fitted on the
-   telemetry before the stretch; it has seen none of these days.
+   rooms' setpoints, again half a year later, and in three stretches before. The twin is the pack's
+   own, or is fitted on the telemetry before the stretch; it has seen none of these days.
 2. Twice a day a snapshot is built from what was known by then: telemetry up to the moment and our
    own forecasts. Nothing of the day itself is used but the setpoints that were applied.
 3. Futures are sampled as for a decision. Stated: the share in which a room's temperature goes
@@ -13,7 +13,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,9 @@ KPIS = ("energy", "cost")
 CLIMATE_DAYS = 28
 LEAST_LIKE_DAYS = 8  # fewer of the same kind, and all of the four weeks count
 LEAD_IN_DAYS = 45  # of telemetry that forecasts and climatology look back on
+# Days to learn from before the telemetry's end: (begin so many days before it, days, seed). A
+# simulated plant's weather file repeats every year; none of these lies on a test day's date.
+EARLIER = ((224, 42, 3), (136, 42, 5), (42, 42, 4))
 
 
 @dataclass(frozen=True)
@@ -69,23 +72,28 @@ class Block:
 class Case:
     """One moment: what was stated, what happened, what climatology would have said.
 
-    stated, happened, climate: (events,) in the order of `events`. kpis: by name, (samples' mean,
-    low, high, actual, climatology's low and high, rank of the actual among the samples).
+    beside: whether it lies in a stretch with days to judge. stated, happened, climate: (events,) in
+    the order of `events`. kpis: by name, (samples' mean, low, high, actual, climatology's low and
+    high, rank of the actual among the samples).
     """
 
     origin: datetime
     day: int
     test: bool
+    beside: bool
     stated: Array
     happened: Array
     climate: Array
     kpis: dict[str, tuple[float, ...]]
 
 
-def blocks_of(pack: SitePack, calibration_days: int, test_days: int) -> list[Block]:
+def blocks_of(
+    pack: SitePack, calibration_days: int, test_days: int, earlier: bool = False
+) -> list[Block]:
     """Where a site's held-back days lie: after its telemetry, and half a year later if it can run.
 
-    An emulated plant's weather is a file that ends; a simulated one runs in any season.
+    earlier: also the stretches of `EARLIER`, to learn from. An emulated plant's weather is a file
+    that ends; a simulated one runs in any season.
     """
     end = pack.telemetry().end
     if pack.site.plant.simulator is None:
@@ -94,7 +102,14 @@ def blocks_of(pack: SitePack, calibration_days: int, test_days: int) -> list[Blo
     half, other = test_days - test_days // 2, test_days // 2
     first = calibration_days - calibration_days // 2
     lead = timedelta(days=LEAD_IN_DAYS)
+    midnight = end.astimezone(pack.site.zone_info)
+    begins = [(midnight - timedelta(days=ago)).astimezone(UTC) for ago, _, _ in EARLIER]
+    before = [
+        Block(begin - lead, begin, days, 0, seed)
+        for begin, (_, days, seed) in zip(begins, EARLIER, strict=True)
+    ]
     return [
+        *(before if earlier else []),
         Block(end, end, first, half, 1),
         Block(later - lead, later, calibration_days - first, other, 2),
     ]
@@ -181,6 +196,7 @@ def _case(
         origin=origin,
         day=origin.date().toordinal(),
         test=origin >= block.first + timedelta(days=block.calibration_days),
+        beside=block.test_days > 0,
         stated=np.array(stated),
         happened=np.array(happened),
         climate=np.array(climate),

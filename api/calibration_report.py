@@ -28,8 +28,9 @@ def text_of(found: Findings) -> str:
     )
     kept = found.correction
     said = (
-        f"correction kept with the twin: logit p' = {kept.intercept:+.3f} + {kept.slope:.3f} "
-        "logit p; intervals times " + ", ".join(f"{v:.2f} ({k})" for k, v in kept.stretch.items())
+        f"correction kept with the twin: logit p' = {kept.bend.intercept:+.3f} "
+        f"+ {kept.bend.low:.3f} ln p - {kept.bend.high:.3f} ln(1 - p); intervals times "
+        + ", ".join(f"{v:.2f} ({k})" for k, v in kept.stretch.items())
     )
     parts = [
         head, "", "as stated", table_text(found.raw), "", "corrected", table_text(found.corrected),
@@ -56,6 +57,7 @@ def document_of(found: Findings) -> dict[str, Any]:
         "test_days": found.test_days,
         "calibration_days": found.calibration_days,
         "as_stated": table(found.raw),
+        "as_stated_everywhere": {what: table(rows) for what, rows in found.everywhere.items()},
         "corrected": table(found.corrected),
         "figures": [v.row() for v in found.verdicts()],
         "correction": found.report(),

@@ -10,9 +10,7 @@ Corrections are fitted on earlier days than those that judge them:
 - intervals that miss their level: split conformal with normalised scores (Lei et al. 2018,
   doi:10.1080/01621459.2017.1307116): every interval is stretched around its mean by one factor, so
   that a wide day stays wider than a narrow one;
-- probabilities: logistic recalibration p' = s(a + b logit p) (Platt 1999; Cox 1958), as far as the
-  days are sure that it is needed. Isotonic regression and Venn-Abers bend freely, which takes
-  hundreds of independent cases; a few weeks hold some tens of days, enough for two numbers.
+- probabilities: bent by at most three numbers, as far as days ask for it (`probability_fit`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graph.errors import InputError
+from sandbox.probability_fit import IDENTITY, Bend
+
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 RESAMPLES = 2000
@@ -29,9 +30,7 @@ CONFIDENCE = 0.95  # of the intervals around every figure
 TINY = 1e-12
 LEVEL = 0.90  # of the intervals that are judged
 EDGES = (0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98, 1.0)  # of stated probabilities in the table
-LEAST_P = 1e-4  # probabilities are kept this far from 0 and 1 before a logit is taken
-PRIOR_STD = (3.0, 1.0)  # of intercept and slope around 0 and 1
-NEWTON_STEPS = 50
+FORMAT = 2  # of a stored correction
 
 
 @dataclass(frozen=True)
@@ -90,10 +89,9 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Correction:
-    """p' = s(intercept + slope logit p); intervals of a KPI stretched around the mean."""
+    """Probabilities bent; intervals of a KPI stretched around the mean."""
 
-    intercept: float = 0.0
-    slope: float = 1.0
+    bend: Bend = IDENTITY
     stretch: dict[str, float] = field(default_factory=dict)
 
     def probability(self, stated: float) -> float:
@@ -102,20 +100,45 @@ class Correction:
 
     def probabilities(self, stated: Array) -> Array:
         """Corrected probabilities, any shape; the identity leaves them to the bit."""
-        if self.intercept == 0.0 and self.slope == 1.0:
-            return stated
-        return _sigmoid(self.intercept + self.slope * logit(stated))
+        return self.bend.apply(stated)
 
 
 def correction_of(report: Mapping[str, Any]) -> Correction:
-    """The correction that a twin's report holds; the identity without one."""
+    """The correction that a twin's report holds; the identity without one.
+
+    Raises:
+        InputError: a later format than this, or numbers that no correction has.
+    """
     found = report.get("calibration")
     if not found:
         return Correction()
-    return Correction(
-        float(found.get("intercept", 0.0)),
-        float(found.get("slope", 1.0)),
-        {k: float(v) for k, v in found.get("stretch", {}).items()},
+    version = found.get("format", 1)
+    if version not in (1, FORMAT):
+        raise InputError(f"the twin's calibration has format {version!r}", f"known: 1, {FORMAT}")
+    # Format 1 bent both ends alike.
+    low, high = ("slope", "slope") if version == 1 else ("low", "high")
+    intercept = _number(found, "intercept", -np.inf)
+    bend = Bend(intercept, _number(found, low, 0.0), _number(found, high, 0.0))
+    stretch = found.get("stretch", {})
+    return Correction(bend, {k: _number(stretch, k, 0.0) for k in stretch})
+
+
+def to_report(correction: Correction) -> dict[str, Any]:
+    """What `correction_of` reads."""
+    return {
+        "format": FORMAT,
+        **{k: round(v, 6) for k, v in correction.bend._asdict().items()},
+        "stretch": {k: round(v, 6) for k, v in correction.stretch.items()},
+    }
+
+
+def _number(found: Mapping[str, Any], name: str, above: float) -> float:
+    value = found.get(name)
+    if isinstance(value, int | float) and not isinstance(value, bool) and above < value < np.inf:
+        return float(value)
+    raise InputError(
+        f"the twin's calibration has {name} {value!r}",
+        "run `pilothouse bench calibration --store` again, or fit the twin again",
     )
 
 
@@ -215,45 +238,6 @@ def needed_stretch(
     return conformal_stretch(mean, low, high, actual, days, level)
 
 
-def fit_probabilities(stated: Array, happened: Array, days: Ints) -> tuple[float, float]:
-    """Intercept and slope of the logistic recalibration, as far as the days are sure of them.
-
-    1. Greatest posterior by Newton steps; the prior only keeps separated cases finite.
-    2. Covariance with cases of one day taken as one (sandwich; Liang and Zeger 1986,
-       doi:10.1093/biomet/73.1.13).
-    3. The distance from the identity is shrunk by 1 - 2 / T, T its squared length in standard
-       errors (James and Stein 1961): what chance explains is not corrected.
-    """
-    x = np.stack([np.ones(len(stated)), logit(stated)], axis=1)
-    identity = np.array([0.0, 1.0])
-    precision = np.diag(1.0 / np.square(PRIOR_STD))
-    theta = identity.copy()
-    for _ in range(NEWTON_STEPS):
-        p = _sigmoid(x @ theta)
-        gradient = x.T @ (happened - p) - precision @ (theta - identity)
-        hessian = (x * (p * (1.0 - p))[:, None]).T @ x + precision
-        step = np.linalg.solve(hessian, gradient)
-        theta = theta + step / max(1.0, float(np.abs(step).max()))
-        if float(np.abs(step).max()) < 1e-10:
-            break
-    _, member = np.unique(days, return_inverse=True)
-    count = int(member.max()) + 1
-    scores = x * (happened - _sigmoid(x @ theta))[:, None]
-    by_day = np.stack([np.bincount(member, weights=c, minlength=count) for c in scores.T])
-    inverse = np.linalg.inv(hessian)
-    covariance = inverse @ (by_day @ by_day.T) @ inverse * count / max(count - 2, 1)
-    away = theta - identity
-    length = float(away @ np.linalg.solve(covariance + TINY * np.eye(2), away))
-    kept = identity + away * max(0.0, 1.0 - 2.0 / max(length, TINY))
-    return float(kept[0]), float(kept[1])
-
-
-def logit(p: Array) -> Array:
-    """log(p / (1 - p)), with p kept off 0 and 1."""
-    kept = np.clip(p, LEAST_P, 1.0 - LEAST_P)
-    return np.asarray(np.log(kept / (1.0 - kept)))
-
-
 def clustered(
     columns: Sequence[Array], statistic: Callable[[Array], Array], days: Ints, seed: int = 0
 ) -> Score:
@@ -270,10 +254,6 @@ def clustered(
     low, high = np.quantile(found, (0.5 * (1.0 - CONFIDENCE), 0.5 * (1.0 + CONFIDENCE)))
     whole = statistic(sums.sum(axis=1)[:, None])
     return Score(float(whole[0]), float(low), float(high))
-
-
-def _sigmoid(x: Array) -> Array:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
 
 
 def _bin(stated: Array, happened: Array, days: Ints, bins: Ints, k: int, seed: int) -> Bin:

@@ -1,21 +1,28 @@
 """Calibration is judged and mended by rules that are tried on worlds whose truth is known."""
 
+from datetime import timedelta
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from api.bench_calibration import CALIBRATION_DAYS, TEST_DAYS
+from api.calibration_cases import blocks_of, origins_of
+from graph.errors import InputError
+from graph.sitepack import load_site
 from sandbox.calibration import (
     Correction,
     clustered,
     conformal_stretch,
     correction_of,
     coverage,
-    fit_probabilities,
     interval_score,
-    logit,
     needed_stretch,
     pit,
     reliability,
+    to_report,
 )
+from sandbox.probability_fit import Bend, fit_bend
 
 DAYS = 60
 
@@ -79,10 +86,11 @@ def test_clustered_intervals_hold_the_truth_as_often_as_they_say() -> None:
 def test_recalibration_finds_overconfidence_on_days_before_and_mends_it_on_days_after() -> None:
     stated, happened, day = world(slope=2.0, days=120)
     early, late = day < 60, day >= 60
-    intercept, slope = fit_probabilities(stated[early], happened[early], day[early])
-    assert slope == pytest.approx(0.5, abs=0.1)
-    assert abs(intercept) < 0.3
-    mended = Correction(intercept, slope).probabilities(stated[late])
+    bend = fit_bend(stated[early], happened[early], day[early])
+    assert bend.low == pytest.approx(0.5, abs=0.15)
+    assert bend.high == pytest.approx(0.5, abs=0.15)
+    assert abs(bend.intercept) < 0.3
+    mended = Correction(bend).probabilities(stated[late])
     climate = np.full(int(late.sum()), happened[early].mean())
     before = reliability(stated[late], happened[late], day[late], climate)
     after = reliability(mended, happened[late], day[late], climate)
@@ -90,16 +98,44 @@ def test_recalibration_finds_overconfidence_on_days_before_and_mends_it_on_days_
     assert after.brier.value < before.brier.value
 
 
+def test_one_end_that_is_too_careful_is_bent_alone_and_a_stated_twentieth_comes_true() -> None:
+    truth = Bend(-0.9, 1.0, 0.4)
+    g = np.random.default_rng(5)
+    stated = np.round(g.beta(0.4, 0.4, 12_000) * 200) / 200  # as from 200 futures
+    happened = (g.random(12_000) < truth.apply(stated)).astype(float)
+    day = np.repeat(np.arange(200), 60)
+    bend = fit_bend(stated, happened, day)
+    assert bend == pytest.approx(truth, abs=0.15)
+    grid = np.linspace(0.01, 0.99, 99)
+    assert bend.apply(grid) == pytest.approx(truth.apply(grid), abs=0.03)
+    near = np.abs(bend.apply(stated) - 0.05) < 0.02
+    assert happened[near].mean() == pytest.approx(0.05, abs=0.02)
+
+
 def test_what_chance_explains_is_not_corrected() -> None:
-    kept = []
-    for seed in range(30):
-        stated, happened, day = world(seed=seed, days=10)
-        intercept, slope = fit_probabilities(stated, happened, day)
-        kept.append((intercept, slope))
-    away = np.abs(np.array(kept) - [0.0, 1.0])
-    assert np.median(away) < 0.06
-    only = fit_probabilities(np.full(50, 0.2), np.zeros(50), np.arange(50))
-    assert np.isfinite(only).all()
+    found = [fit_bend(*world(seed=seed, days=30)) for seed in range(40)]
+    # One standard error is exceeded by chance about every sixth time, and each shape has a try.
+    assert sum(bend == Bend() for bend in found) >= 30
+    away = np.abs([bend.apply(np.array([0.05]))[0] - 0.05 for bend in found])
+    assert away.max() < 0.03
+
+
+def test_evidence_of_too_few_days_changes_nothing_however_many_cases_it_has() -> None:
+    stated, happened, day = world(slope=2.5, days=9, each=500)
+    assert fit_bend(stated, happened, day) == Bend()
+    separated = fit_bend(np.full(50, 0.2), np.zeros(50), np.arange(50))
+    assert 0.0 < separated.apply(np.array([0.2]))[0] < 0.05
+
+
+def test_no_bend_moves_certainties_or_turns_the_order_round() -> None:
+    stated, happened, day = world(slope=2.0)
+    upside_down = fit_bend(stated, 1.0 - happened, day)
+    grid = np.linspace(0.0, 1.0, 201)
+    for bend in (upside_down, Bend(0.4, 0.5, 1.6), Bend(-1.0, 2.0, 0.3)):
+        bent = bend.apply(grid)
+        assert bent[0] == 0.0
+        assert bent[-1] == 1.0
+        assert (np.diff(bent) > 0.0).all()
 
 
 def test_a_conformal_stretch_holds_what_it_promises_on_later_days() -> None:
@@ -148,10 +184,41 @@ def test_coverage_width_and_score_follow_their_definitions() -> None:
     assert ranks.tolist() == pytest.approx([0.0, 0.45, 1.0])
 
 
-def test_a_correction_is_read_from_the_report_and_none_is_the_identity() -> None:
+def test_a_correction_survives_its_record_and_none_is_the_identity() -> None:
     p = np.array([0.0, 0.02, 0.5, 1.0])
     assert correction_of({}).probabilities(p) is p
-    report = {"calibration": {"intercept": 0.5, "slope": 0.8, "stretch": {"energy": 1.2}}}
-    found = correction_of(report)
-    assert found.stretch == {"energy": 1.2}
-    assert found.probability(0.02) == pytest.approx(1 / (1 + np.exp(-(0.5 + 0.8 * logit(p)[1]))))
+    kept = Correction(Bend(0.5, 0.8, 1.1), {"energy": 1.2})
+    assert correction_of({"calibration": to_report(kept)}) == kept
+    wanted = 1 / (1 + np.exp(-(0.5 + 0.8 * np.log(0.02) - 1.1 * np.log(0.98))))
+    assert kept.probability(0.02) == pytest.approx(wanted)
+
+
+def test_a_record_of_the_first_format_bends_both_ends_alike() -> None:
+    record = {"intercept": 0, "slope": 0.8, "stretch": {"energy": 1}, "brier_skill": 0.8}
+    assert correction_of({"calibration": record}) == Correction(Bend(0.0, 0.8, 0.8), {"energy": 1})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 3}, {"low": -0.1}, {"high": 0}, {"high": None}, {"intercept": float("nan")},
+        {"intercept": "0"}, {"low": True}, {"stretch": {"cost": 0.0}},
+    ],
+)  # fmt: skip
+def test_a_record_that_no_correction_wrote_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="calibration has"):
+        correction_of({"calibration": to_report(Correction()) | change})
+
+
+def test_no_day_to_learn_from_shares_its_date_and_so_its_typical_weather_with_a_test_day() -> None:
+    pack = load_site(Path("scenarios/office_small"))
+    learned, judged = set(), set()
+    for block in blocks_of(pack, CALIBRATION_DAYS, TEST_DAYS, earlier=True):
+        for moment in origins_of(pack.site, block):
+            test = moment >= block.first + timedelta(days=block.calibration_days)
+            touched = {(moment + timedelta(days=k)).strftime("%m-%d") for k in (0, 1)}
+            (judged if test else learned).add(moment.strftime("%m-%d"))
+            if test:
+                judged |= touched  # what happened reaches into the next day
+    assert not learned & judged
+    assert len(learned) > 120

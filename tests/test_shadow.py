@@ -24,11 +24,13 @@ from graph.snapshot import (
     Snapshot,
     StateEstimate,
 )
+from sandbox.calibration import Correction, to_report
 from sandbox.checks import intent_checks
 from sandbox.energy_hub import HubTwin
 from sandbox.futures import sample_futures
 from sandbox.outcomes import cvar
 from sandbox.parameters import initial_parameters
+from sandbox.probability_fit import Bend
 from sandbox.scenario import roll_out
 from sandbox.sequential import upper_bound
 from sandbox.shadow import evaluate
@@ -275,6 +277,21 @@ def test_bounds_and_tails_follow_their_definitions() -> None:
     chosen = next(o for o in result.outcomes if o.source == "test")
     assert result.probability_better in {k / 60 for k in range(61)}
     assert chosen.cvar_cost >= chosen.kpis["settled_cost"].high
+
+
+def test_bounds_on_violations_grow_by_a_correction_and_never_shrink() -> None:
+    def uppers(bend: Bend) -> np.ndarray:
+        first = initial_parameters(SITE)
+        report = dict(first.report) | {"calibration": to_report(Correction(bend))}
+        twin = HubTwin(SITE, first.model_copy(update={"report": report}))
+        found = evaluate(SITE, twin, snapshot(), intent(rooms()), [plan(hp=0.0)], 60, 5)
+        return np.array([v.upper for o in found.outcomes for v in o.violations])
+
+    none, apart = uppers(Bend()), Bend(0.0, 1.5, 1.5)
+    assert none.min() < 0.5 < none.max()
+    assert uppers(Bend(-1.5, 1.0, 1.0)).tolist() == none.tolist()
+    assert (uppers(Bend(1.0, 1.0, 1.0)) > none)[none < 1.0].all()
+    assert uppers(apart) == pytest.approx(np.maximum(none, apart.apply(none)))
 
 
 def test_windows_cross_midnight_and_both_clock_changes() -> None:
