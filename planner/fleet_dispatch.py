@@ -4,16 +4,17 @@ A linear programme with uncertain net loads. A battery's course is the same in e
 its charge does not depend on the loads; what is bought does:
 
     minimise  sum over houses, hours  worth[b,t] * mean over levels of max(0, level[b,t,j] + p[b,t])
-            + ramp      * mean over paths of the upward steps of the total
+            + ramp      * mean over rises of the upward steps of the total
             + day_peak  * mean over paths of each day's highest total
             + highest   * mean over paths of what the total rises above the highest so far
             - end[b]    * energy left
 
 `level[b,t,j]` are quantiles of the house's net load (load less PV), all equally likely: the mean is
-the expected import, piecewise linear in the battery's power p. `paths` are futures of the summed
-net load, so that steps and peaks are those of whole days. Loads that nobody can tell more than an
-hour ahead make later corrections worth little, so one course for all futures loses little against a
-tree of them. Flows in kW, one step is one hour; B batteries, T steps, J levels, S paths.
+the expected import, piecewise linear in the battery's power p. `rises` are quantiles of the change
+of the summed net load from hour to hour, `paths` whole days of it, of which the peaks are counted.
+Loads that nobody can tell more than an hour ahead make later corrections worth little, so one
+course for all futures loses little against a tree of them. Flows in kW, one step is one hour; B
+batteries, T steps.
 
 The matrix depends on the number of steps left today only: `FleetPlanner` keeps one programme for
 each, with the basis it ended in the day before.
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.errors import InputError, UnavailableError
+from planner.fleet_futures import FleetFutures
 from planner.hub_model import StorageNumbers
 from planner.milp import INF, Index, MilpBuilder
 from planner.milp_highs import LinearSession, SolverLimits
@@ -47,14 +49,13 @@ class FleetBattery:
 class FleetCase:
     """What is known at a step.
 
-    energy_kwh: (B,). levels: (B, T, J) kW. paths: (S, T) kW. last_kw: the total in the hour before;
-    day_peak_kw and highest_kw: highest totals of this day and of all days so far. today: how many
-    of the T steps belong to this day.
+    energy_kwh: (B,). last_kw: the total in the hour before, batteries included. day_peak_kw and
+    highest_kw: highest totals of this day and of all days so far. today: how many of the T steps
+    belong to this day.
     """
 
     energy_kwh: Array
-    levels: Array
-    paths: Array
+    futures: FleetFutures
     last_kw: float
     day_peak_kw: float
     highest_kw: float
@@ -105,16 +106,17 @@ class FleetPlanner:
             InputError: shapes that don't fit each other.
             UnavailableError: the solver is not installed, or found no plan.
         """
-        houses, steps, levels = case.levels.shape
+        houses, steps, levels = case.futures.levels.shape
+        rises, paths = case.futures.rises, case.futures.paths
         fits = (
             houses == len(self._batteries) == len(case.energy_kwh) == len(worth.end)
-            and case.paths.shape[1] == steps == worth.energy.shape[1]
+            and rises.shape[1] == paths.shape[1] == steps == worth.energy.shape[1]
             and worth.energy.shape[0] == houses
             and case.today >= 1
         )
         if not fits:
             raise InputError("the case's arrays don't fit each other or the batteries")
-        shape = (steps, levels, len(case.paths), min(case.today, steps))
+        shape = (steps, levels, len(rises), len(paths), min(case.today, steps))
         if shape not in self._programmes:
             self._programmes[shape] = _Programme(self._batteries, shape, self._limits)
         return self._programmes[shape].solve(case, worth)
@@ -156,19 +158,20 @@ class _Programme:
         at.bought_rows.append(rows)
 
     def _total(self, build: MilpBuilder) -> None:
-        steps, _, paths, today = self._shape
+        steps, _, rises, paths, today = self._shape
         at = self._at
         total = build.columns(steps, -INF, INF)
         flows = [(c, -1.0) for c in at.charge] + [(c, 1.0) for c in at.discharge]
         build.rows([(total, 1.0), *flows], 0.0, 0.0)
         at.peaks = (build.columns(paths, 0.0, INF), build.columns(paths, 0.0, INF))
         at.highest = build.columns(paths, 0.0, INF)
-        for s in range(paths):
+        for _ in range(rises):
             rise = build.columns(steps, 0.0, INF)
             begin = build.rows([(rise[:1], 1.0), (total[:1], -1.0)], 0.0, INF)
             rest = build.rows([(rise[1:], 1.0), (total[1:], -1.0), (total[:-1], 1.0)], 0.0, INF)
             at.steps.append(rise)
             at.step_rows.append(np.concatenate([begin, rest]))
+        for s in range(paths):
             day = np.where(np.arange(steps) < today, at.peaks[0][s], at.peaks[1][s])
             at.peak_rows.append(build.rows([(day, 1.0), (total, -1.0)], 0.0, INF))
         for peak in at.peaks:
@@ -183,10 +186,12 @@ class _Programme:
             held = min(max(case.energy_kwh[b], 0.0), battery.numbers.capacity_kwh)
             low[at.first[b]] = high[at.first[b]] = held - battery.numbers.standby_kw
             for j, rows in enumerate(at.bought_rows[b]):
-                low[rows] = case.levels[b, :, j]
-        for s, path in enumerate(case.paths):
-            low[at.step_rows[s]] = np.diff(path, prepend=case.last_kw)
-            low[at.peak_rows[s]] = path
+                low[rows] = case.futures.levels[b, :, j]
+        for step_rows, rises in zip(at.step_rows, case.futures.rises, strict=True):
+            low[step_rows] = rises
+            low[step_rows[0]] -= case.last_kw
+        for peak_rows, path in zip(at.peak_rows, case.futures.paths, strict=True):
+            low[peak_rows] = path
         self._session.move_rows(low, high)
         lower = milp.lower.copy()
         lower[at.peaks[0]] = max(case.day_peak_kw, 0.0)
@@ -198,7 +203,7 @@ class _Programme:
         return np.array([x[c] - x[d] for c, d in zip(at.charge, at.discharge, strict=True)])
 
     def _cost(self, worth: FleetWorth) -> Array:
-        at, (_, levels, paths, _) = self._at, self._shape
+        at, (_, levels, rises, paths, _) = self._at, self._shape
         cost = np.zeros(self._milp.columns)
         for b in range(len(self._batteries)):
             cost[at.charge[b]] = cost[at.discharge[b]] = IDLE_WORTH
@@ -206,7 +211,7 @@ class _Programme:
                 cost[bought] = worth.energy[b] / levels
             cost[at.energy[b][-1]] = -worth.end[b]
         for rise in at.steps:
-            cost[rise] = worth.ramp / paths
+            cost[rise] = worth.ramp / rises
         for peak, value in zip(at.peaks, worth.day_peak, strict=True):
             cost[peak] = value / paths
         cost[at.highest] = worth.highest / paths

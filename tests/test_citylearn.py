@@ -21,7 +21,7 @@ from graph.errors import InputError
 from graph.sitepack import load_site
 from graph.tariff import prices
 from planner.fleet_dispatch import FleetBattery, FleetCase, FleetPlanner, FleetWorth
-from planner.fleet_futures import ForecastErrors
+from planner.fleet_futures import FleetFutures, ForecastErrors
 from planner.hub_model import StorageNumbers
 from planner.lead_forecast import LEADS, LeadForecaster, Observed, read_coefficients
 
@@ -172,7 +172,8 @@ def test_the_fleet_hedges_where_levels_differ_and_follows_the_mean_where_they_do
     planner, worth = one_battery(1)
 
     def discharged(levels, stored_worth):
-        case = FleetCase(np.array([4.0]), np.array([[levels]]), np.zeros((1, 1)), 0.0, 0.0, 0.0, 1)
+        futures = FleetFutures(np.array([[levels]]), np.zeros((1, 1)), np.zeros((1, 1)))
+        case = FleetCase(np.array([4.0]), futures, 0.0, 0.0, 0.0, 1)
         return -planner.plan(case, replace(worth, end=np.array([stored_worth])))[0, 0]
 
     # A kWh out of the store saves 0.9 kWh, if the load is there: worth it below 0.9 of a kWh kept.
@@ -185,36 +186,44 @@ def test_the_fleet_hedges_where_levels_differ_and_follows_the_mean_where_they_do
 def test_the_fleet_shaves_the_peak_of_the_paths_and_pays_for_upward_steps_only():
     planner, worth = one_battery()
     path = np.array([[0.0, 3.0, 0.0, 0.0]])
-    case = FleetCase(np.array([4.0]), np.full((1, 4, 1), -9.0), path, 0.0, 0.0, 0.0, 4)
+    bought = np.full((1, 4, 1), -9.0)
+    futures = FleetFutures(bought, np.diff(path, prepend=0.0), path)
+    case = FleetCase(np.array([4.0]), futures, 0.0, 0.0, 0.0, 4)
     shaved = planner.plan(case, replace(worth, day_peak=(1.0, 0.0), end=np.full(1, 0.01)))
     assert shaved[0, 1] == pytest.approx(-2.0, abs=1e-6)
     level = replace(case, day_peak_kw=3.0)  # the peak is there already: nothing is to be had
     idle = planner.plan(level, replace(worth, day_peak=(1.0, 0.0), end=np.full(1, 0.01)))
     assert np.abs(idle).max() < 1e-6
-    down = replace(case, last_kw=3.0, paths=np.array([[3.0, 2.0, 1.0, 0.0]]))
+    falling = np.array([[3.0, 2.0, 1.0, 0.0]])
+    futures = FleetFutures(bought, np.diff(falling, prepend=0.0), falling)
+    down = replace(case, last_kw=3.0, futures=futures)
     idle = planner.plan(down, replace(worth, ramp=1.0, end=np.full(1, 0.01)))
     assert np.abs(idle).max() < 1e-6
 
 
 def test_a_case_that_does_not_fit_its_batteries_is_refused():
     planner, worth = one_battery()
-    case = FleetCase(np.zeros(2), np.zeros((2, 4, 1)), np.zeros((1, 4)), 0.0, 0.0, 0.0, 4)
+    futures = FleetFutures(np.zeros((2, 4, 1)), np.zeros((1, 4)), np.zeros((1, 4)))
+    case = FleetCase(np.zeros(2), futures, 0.0, 0.0, 0.0, 4)
     with pytest.raises(InputError, match="don't fit"):
         planner.plan(case, worth)
 
 
-def test_levels_and_paths_carry_the_errors_of_their_hour():
-    errors, rng = ForecastErrors(2), np.random.default_rng(1)
-    for k in range(10 * 24):
-        noisy = 1.0 if k % 24 == 18 else 0.01
-        errors.observe(noisy * rng.standard_normal(2), np.zeros(2))
-    levels, paths = errors.futures(np.zeros((2, LEADS)), 5, 6, 0)
-    width = levels[:, :, -1] - levels[:, :, 0]
-    assert width.shape == (2, LEADS)
-    assert (width[:, 17:20] > 0.15).sum() == 6  # the hour itself and those beside it
-    assert width[:, :16].max() < 0.1
-    assert np.abs(paths.mean(axis=0)).max() < 1e-9
-    assert paths[:, 18].std() > 5 * paths[:, 3].std()
+def test_levels_rises_and_paths_carry_the_errors_of_their_hour_and_size():
+    errors, rng, dark = ForecastErrors(2), np.random.default_rng(1), np.zeros((2, LEADS))
+    for k in range(21 * 24):
+        noisy = 1.0 if k % 24 in (17, 18, 19) else 0.01
+        net = 0.75 + noisy * rng.standard_normal(2)
+        errors.observe(net, np.full(2, 0.75), np.zeros(2))
+    found = errors.futures(np.full((2, LEADS), 0.75), dark, 5, 6, 0)
+    width = found.levels[:, :, -1] - found.levels[:, :, 0]
+    assert (width[:, 17:20] > 5 * width[:, :15].max()).all()
+    np.testing.assert_allclose(found.paths.mean(axis=0), 1.5)
+    assert found.paths[:, 18].std() > 5 * found.paths[:, 3].std()
+    np.testing.assert_allclose(found.rises.mean(axis=0), [1.5, *np.zeros(LEADS - 1)], atol=1e-9)
+    assert np.ptp(found.rises[:, 18]) > 5 * np.ptp(found.rises[:, 3])
+    larger = errors.futures(np.full((2, LEADS), 7.0), dark, 5, 6, 0).levels
+    np.testing.assert_allclose(larger[:, :, -1] - larger[:, :, 0], 7.25**0.75 * width)
 
 
 def test_forecasts_begin_at_midnight_with_an_observation_and_whole_coefficients(tmp_path):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from graph.errors import InputError
 from planner.fleet_dispatch import FleetBattery, FleetCase, FleetPlanner, FleetWorth
-from planner.fleet_futures import ForecastErrors
+from planner.fleet_futures import FleetFutures, ForecastErrors
 from planner.lead_forecast import LEADS, LeadForecaster, Observed
 
 Array = NDArray[np.float64]
@@ -31,8 +31,8 @@ class Foresight(Protocol):
     def observe(self, observed: Observed) -> None:
         """Take an hour."""
 
-    def ahead(self) -> tuple[Array, Array, Array]:
-        """Expected net loads (B, T), levels (B, T, J), paths (S, T)."""
+    def ahead(self) -> tuple[Array, FleetFutures]:
+        """Expected net loads (B, T), and futures about them."""
 
 
 class Forecasts:
@@ -40,19 +40,21 @@ class Forecasts:
 
     def __init__(self, forecaster: LeadForecaster, houses: int) -> None:
         self._forecaster, self._errors = forecaster, ForecastErrors(houses)
-        self._expected = np.zeros((houses, LEADS))
+        self._load = self._pv = np.zeros((houses, LEADS))
 
     def observe(self, observed: Observed) -> None:
         """Take an hour, and forecast from it."""
         self._forecaster.observe(observed)
-        load, pv = self._forecaster.forecast()
-        self._expected = load - pv
-        self._errors.observe(observed.load_kw - observed.pv_kw, self._expected[:, 0])
+        self._load, self._pv = self._forecaster.forecast()
+        net = observed.load_kw - observed.pv_kw
+        self._errors.observe(net, self._load[:, 0], self._pv[:, 0])
 
-    def ahead(self) -> tuple[Array, Array, Array]:
+    def ahead(self) -> tuple[Array, FleetFutures]:
         """See `Foresight`."""
-        futures = self._errors.futures(self._expected, LEVELS, PATHS, self._forecaster.rows)
-        return self._expected, *futures
+        rows = self._forecaster.rows
+        return self._load - self._pv, self._errors.futures(
+            self._load, self._pv, LEVELS, PATHS, rows
+        )
 
 
 class PerfectForesight:
@@ -67,10 +69,12 @@ class PerfectForesight:
         """Take an hour."""
         self._row += 1
 
-    def ahead(self) -> tuple[Array, Array, Array]:
+    def ahead(self) -> tuple[Array, FleetFutures]:
         """See `Foresight`."""
         expected = self._net[:, self._row : self._row + LEADS]
-        return expected, expected[:, :, None], expected.sum(axis=0)[None]
+        total = expected.sum(axis=0)[None]
+        rises = np.diff(total, prepend=0.0)
+        return expected, FleetFutures(expected[:, :, None], rises, total)
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class DistrictController:
     def decide(self, observed: Observed, charge_kwh: Array, net_kw: Array) -> Array:
         """Powers for the next hour, (B,) kW, after an hour with these net loads, (B,) kW."""
         self._remember(observed, net_kw)
-        expected, levels, paths = self._foresight.ahead()
+        expected, futures = self._foresight.ahead()
         price, carbon = (
             _ahead(s, self._row + 1) for s in (self._window.price, self._window.carbon)
         )
@@ -131,7 +135,7 @@ class DistrictController:
             self._day_peak = 0.0
         worth, floor = self._worth(expected, price, carbon, today)
         case = FleetCase(
-            charge_kwh, levels, paths, float(net_kw.sum()), self._day_peak,
+            charge_kwh, futures, float(net_kw.sum()), self._day_peak,
             max(self._highest, floor), today,
         )  # fmt: skip
         return self._planner.plan(case, worth)[:, 0]

@@ -6,7 +6,7 @@ import click
 
 from api.bench_figure import Figure
 from api.cli import emit
-from graph.errors import InputError
+from graph.errors import InputError, UnavailableError
 
 BENCHES = ("decision", "rollouts", "calibration", "forecasts", "intents", "planner", "peers",
            "citylearn")  # fmt: skip
@@ -84,7 +84,10 @@ def _figures(name: str, quick: bool, folder: Path | None) -> list[Figure]:
     if name == "citylearn":
         from api.bench_citylearn import run_bench as citylearn
 
-        return citylearn(quick=quick, say=say)
+        try:
+            return citylearn(quick=quick, say=say)
+        except UnavailableError as error:
+            raise InputError(f"nothing was measured: {error.message}", error.hint) from error
     if name == "forecasts":
         from api.bench_forecasts import run_bench as forecasts
 
