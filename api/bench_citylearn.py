@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.bench_figure import Figure
-from api.citylearn.controller import DistrictController, Forecasts, Past, PerfectForesight, Window
+from api.citylearn.controller import (
+    DistrictController,
+    Forecasts,
+    Foresight,
+    Past,
+    PerfectForesight,
+    Unhedged,
+    Window,
+)
 from api.citylearn.environment import (
     CityLearnEnvironment,
     District,
@@ -78,7 +86,7 @@ def run_bench(*, quick: bool, say: Say, python: Path | None = None) -> list[Figu
     for phase in QUICK if quick else PHASES:
         say(f"{phase.name}: our forecasts, in CityLearn")
         run = controlled(python, phase, past, say)
-        figures += _figures(phase, run, say)
+        figures += _figures(phase, run, past, say)
         hours = len(run.rows)
         past = Past(run.rows, run.district.price[:hours], run.district.carbon[:hours])
     return figures
@@ -109,15 +117,17 @@ def controlled(python: Path, phase: Phase, past: Past, say: Say) -> Run:
         return Run(district, verdict, tuple(rows), np.array(asked).T, np.array(spent))
 
 
-def _figures(phase: Phase, run: Run, say: Say) -> list[Figure]:
+def _figures(phase: Phase, run: Run, past: Past, say: Say) -> list[Figure]:
     district, verdict, name = run.district, run.verdict, phase.name
     without = verdict.without_kw
     price, carbon = (s[: district.hours] for s in (district.price, district.carbon))
     mine = score(verdict.terms)
     ours = score_terms(verdict.net_kw, without, price, carbon)
-    say(f"{name}: perfect forecasts and the rule, replayed")
+    say(f"{name}: perfect forecasts, forecasts taken for certain and the rule, replayed")
     rule = score(score_terms(_by_rule(run), without, price, carbon))
-    perfect = score_terms(_with_perfect_forecasts(run), without, price, carbon)
+    perfect = score_terms(_with(run, PerfectForesight(without)), without, price, carbon)
+    own = Forecasts(forecaster(SITE, district.pv_rated_kw), len(without))
+    bare = score_terms(_with(run, Unhedged(own), past), without, price, carbon)
     published = phase.practical is not None
     beside = (
         f"; published: best practical MPC {phase.practical}, persistence {phase.persistence}"
@@ -134,6 +144,8 @@ def _figures(phase: Phase, run: Run, say: Say) -> list[Figure]:
                note=_terms(verdict.terms) + beside),
         Figure(f"{name}: score, perfect forecasts", score(perfect), "1",
                note=_terms(perfect) + known),
+        Figure(f"{name}: score, our forecasts taken for certain", score(bare), "1",
+               note=_terms(bare)),
         Figure(f"{name}: score, time-of-use rule", rule, "1"),
         Figure(f"{name}: score, no battery", 1.0, "1", note="by definition"),
         Figure(f"{name}: our score function against CityLearn's", off, "1", MODEL_KW),
@@ -155,11 +167,11 @@ def _by_rule(run: Run) -> Array:
     )  # fmt: skip
 
 
-def _with_perfect_forecasts(run: Run) -> Array:
+def _with(run: Run, foresight: Foresight, past: Past | None = None) -> Array:
+    """Net loads under our controller with another foresight, replayed on our battery model."""
     district = run.district
-    truth = np.array([r.load_kw - r.pv_kw for r in run.rows]).T
     window = Window(district.hours, district.price, district.carbon)
-    controller = DistrictController(fleet(SITE), PerfectForesight(truth), window)
+    controller = DistrictController(fleet(SITE), foresight, window, past)
 
     def decide(hour: Hour) -> Array:
         return controller.decide(hour.observed, hour.charge_kwh, hour.net_kw)

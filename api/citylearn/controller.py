@@ -57,6 +57,22 @@ class Forecasts:
         )
 
 
+class Unhedged:
+    """The same forecasts taken for certain, for comparison only."""
+
+    def __init__(self, forecasts: Forecasts) -> None:
+        self._forecasts = forecasts
+
+    def observe(self, observed: Observed) -> None:
+        """Take an hour."""
+        self._forecasts.observe(observed)
+
+    def ahead(self) -> tuple[Array, FleetFutures]:
+        """See `Foresight`."""
+        expected, _ = self._forecasts.ahead()
+        return expected, _certain(expected)
+
+
 class PerfectForesight:
     """What will be, for comparison only. `net_kw`: (B, hours) of the window that was observed."""
 
@@ -72,9 +88,13 @@ class PerfectForesight:
     def ahead(self) -> tuple[Array, FleetFutures]:
         """See `Foresight`."""
         expected = self._net[:, self._row : self._row + LEADS]
-        total = expected.sum(axis=0)[None]
-        rises = np.diff(total, prepend=0.0)
-        return expected, FleetFutures(expected[:, :, None], rises, total)
+        return expected, _certain(expected)
+
+
+def _certain(expected: Array) -> FleetFutures:
+    """One future: what is expected, (B, T)."""
+    total = expected.sum(axis=0)[None]
+    return FleetFutures(expected[:, :, None], np.diff(total, prepend=0.0), total)
 
 
 @dataclass(frozen=True)
