@@ -9,7 +9,7 @@
 7. The predicate. Signing, the ledger and approval are not here: agents hold no keys.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -20,7 +20,8 @@ from agents.compliance import check_policies
 from agents.explanation import counterfactuals, explain, play
 from agents.fidelity import fidelity_gaps
 from agents.fingerprint import code_digest, fingerprint
-from agents.interventions import Problem
+from agents.interventions import Problem, Replan
+from agents.learned import LEARNED, is_learned, learned_plans, policy_provenance, told_honestly
 from agents.messages import RunRecord
 from agents.ports import Dispatcher
 from agents.proposal_builder import (
@@ -37,7 +38,7 @@ from agents.router import run_router
 from graph.evaluation import CanaryResult, Finding, MarketView, ShadowResult
 from graph.intent import Intent, Reading
 from graph.plan import Plan
-from graph.proposal import ControlProposal, PolicyResult, RequiredApprovals
+from graph.proposal import ControlProposal, ModelProvenance, PolicyResult, RequiredApprovals
 from graph.record import Record
 from graph.site import Site
 from graph.snapshot import Snapshot
@@ -45,6 +46,7 @@ from planner.chance import chance_margins
 from planner.dispatch_options import SolveOptions
 from planner.margins import Margins, margins_of_spread
 from planner.plan import make_plan
+from planner.rl.onnx_policy import ControlPolicy
 from safety.gate.order import Order
 from safety.policy import RuleSpec, rule_bands
 from safety.policy_input import PolicyInput
@@ -83,12 +85,14 @@ def silent(_: str, __: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class World:
-    """What a decision stands on besides its snapshot; all of it travels in the bundle."""
+    """What a decision stands on besides its snapshot; all but the learned policy travels in the
+    bundle."""
 
     site: Site
     twin: Twin
     policies: Mapping[str, str]
     rules: tuple[RuleSpec, ...]
+    policy: ControlPolicy | None = None  # learned, signed, checked: a second source of candidates
 
 
 class Decision(Record):
@@ -147,17 +151,20 @@ def decide(
         return run.end("needs_answer", *reading.questions)
     wanted = planning_intent(world, snapshot, reading.intent)
     held = {h.point for h in snapshot.holds}
+    learned = learned_plans(world.policy, world.twin, snapshot)
     trial: _Trial | None = None
     margin = LEAST_MARGINS
     for _ in range(TRIES):
         record = run_router(
             dispatcher, world.site, world.twin, snapshot, wanted, margin=margin, options=PLANNING
         )
-        _note(run, record)
+        _note(run, record, learned)
         progress("agents", {"findings": len(record.findings), "plans": len(record.plans)})
         if record.verdict == "shed":
             return run.end("shed", record.reason)
-        found = choose_candidates([without_points(p, held) for p in (*record.plans, *extra_plans)])
+        found = choose_candidates(
+            [without_points(p, held) for p in (*record.plans, *learned, *extra_plans)]
+        )
         if found.best is None:
             return run.end("infeasible", *found.reasons)
         shadow = evaluate(
@@ -189,7 +196,7 @@ def decide(
     if not canary.passed:
         return run.end("not_proven", *canary.reasons)
     extra = tuple(p.source for p in extra_plans)
-    return _finish(world, snapshot, run, drafted, trial.record, wanted, dispatcher, progress, extra)
+    return _finish(world, snapshot, run, drafted, wanted, dispatcher, progress, extra)
 
 
 def wider_margins(
@@ -254,19 +261,19 @@ def plan_again(twin: Twin, problem: Problem, plan: Plan) -> Plan:
     )
 
 
-def _note(run: _Run, record: RunRecord) -> None:
+def _note(run: _Run, record: RunRecord, learned: tuple[Plan, ...]) -> None:
     run.known.update(
         steps=tuple(s.model_dump(mode="json") for s in record.steps),
         findings=record.findings,
         market=record.market,
-        plans=record.plans,
+        plans=(*record.plans, *learned),
     )
 
 
 def _outdone(trial: _Trial, intent: Intent) -> bool:
     """Whether a plan from elsewhere does better on what was asked for first."""
     other = trial.found.runner_up
-    if other is None or not other.source.startswith(PLUGIN):
+    if other is None or not other.source.startswith((PLUGIN, LEARNED)):
         return False
     asked = ASKED_KPI.get(intent.objectives[0].quantity)
     if asked is None:
@@ -309,14 +316,16 @@ def order_of(drafted: Draft) -> Order:
 
 
 def _finish(
-    world: World, snapshot: Snapshot, run: _Run, drafted: Draft, record: RunRecord, wanted: Intent,
+    world: World, snapshot: Snapshot, run: _Run, drafted: Draft, wanted: Intent,
     dispatcher: Dispatcher, progress: Progress, extra: tuple[str, ...],
 ) -> Decision:  # fmt: skip
     problem: Problem = (world.site, snapshot, wanted)
     plan, shadow, canary = drafted.plan, run.known["shadow"], run.known["canary"]
     seed = drafted.frame.seed
     trials = play(world.twin, snapshot, plan, seed)
-    causal = explain(problem, plan, trials, partial(plan_again, world.twin))
+    causal = explain(problem, plan, trials, replanner(world, plan))
+    if is_learned(plan):
+        causal = told_honestly(causal)
     flips = counterfactuals(world.site, snapshot, trials, shadow)
     progress("explanation", {"because": len(causal.because), "refuted": len(causal.refutations)})
     risk, rule = risk_of(world.site, shadow, fidelity_gaps(world.twin))
@@ -353,20 +362,38 @@ def _finish(
         Parts(
             draft=drafted, reading=run.reading, shadow=shadow, canary=canary, policy=policy,
             causal=causal, counterfactuals=flips,
-            alternatives=alternatives(record, plan, shadow, extra),
-            models=(world.twin.parameters.provenance(),), plugins=extra,
+            alternatives=alternatives(run.known["plans"], plan, shadow, extra),
+            models=models_of(world), plugins=extra,
             fidelity_gaps=fidelity_gaps(world.twin), fingerprint=fingerprint(), code=code_digest(),
         ),
     )  # fmt: skip
     return run.end("proposal")
 
 
+def replanner(world: World, plan: Plan) -> Replan:
+    """Who is asked again when a cause is changed: the policy for its own plan, else the planner."""
+    policy = world.policy
+    if policy is None or not is_learned(plan):
+        return partial(plan_again, world.twin)
+
+    def ask_again(problem: Problem, _: Plan) -> Plan:
+        return learned_plans(policy, world.twin, problem[1])[0]
+
+    return ask_again
+
+
+def models_of(world: World) -> tuple[ModelProvenance, ...]:
+    """The twin, and the learned policy where one was asked."""
+    learned = () if world.policy is None else (policy_provenance(world.policy),)
+    return (world.twin.parameters.provenance(), *learned)
+
+
 def alternatives(
-    record: RunRecord, plan: Plan, shadow: ShadowResult, extra: tuple[str, ...]
+    plans: Sequence[Plan], plan: Plan, shadow: ShadowResult, extra: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Every other plan and what became of it."""
     tried = {o.source: o.kpis["settled_cost"].mean for o in shadow.outcomes}
-    status = {p.source: p.status.value for p in record.plans} | dict.fromkeys(extra, "given")
+    status = {p.source: p.status.value for p in plans} | dict.fromkeys(extra, "given")
     names = [*status, *(s for s in tried if s not in status and s != BASELINE)]
     lines = [
         f"{name}: {status.get(name, 'part of another plan')}, "

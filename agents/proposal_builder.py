@@ -238,7 +238,11 @@ def assemble(site: Site, snapshot: Snapshot, parts: Parts) -> ControlProposal:
 
 
 def basis(plan: Plan) -> str:
-    """The solve in one line."""
+    """The solve in one line, or that there was none."""
+    if plan.source.startswith("policy:"):
+        return f"{plan.source}: a learned policy behind the safety filter, no solve; " + "; ".join(
+            plan.notes
+        )
     gap = "" if plan.gap is None else f", gap {plan.gap:.4f}"
     return (
         f"{plan.source}: {plan.status.value}{gap}, {plan.nodes} nodes, {plan.iterations} iterations"

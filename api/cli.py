@@ -37,6 +37,7 @@ COMMANDS = {
         "WASM plugins: new, build, test, sign, install, list.",
     ),
     "train": ("api.commands.train:train", "Train a policy for a site and compare it."),
+    "policy": ("api.commands.policy:policy", "Learned policies: sign, check."),
     "keys": ("api.commands.keys:keys", "Signing keys and the root of trust."),
     "ledger": ("api.commands.ledger:ledger", "The tamper-evident log: verify."),
     "bench": ("api.commands.bench:bench", "Measure, beside the targets."),

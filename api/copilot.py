@@ -22,6 +22,7 @@ from api.events import EventLog
 from api.gate_port import GatePort
 from api.plugins_store import plans_from_plugins
 from api.second_reader import configured_reader
+from api.site_policy import policy_or_reason
 from api.workspace import Workspace
 from graph.errors import RefusedError, UnavailableError
 from graph.intent import Reading
@@ -99,6 +100,7 @@ class Copilot:
         self.rules = declared_rules(self.policies)
         self._one_decision = threading.Lock()
         self.last_image: Readings | None = None
+        self.policy_refused = ""  # why the pack's learned policy was left out last
 
     @property
     def site(self) -> Any:
@@ -176,8 +178,11 @@ class Copilot:
             snapshot = self.snapshot(image, reading.intent.end, incumbent)
             events.add("snapshot", digest=snapshot.digest, as_of=image.time.isoformat())
             site = self.plant.pack.site
+            world = self.world
+            if self.policy_refused:
+                events.add("learned_policy", refused=self.policy_refused)
             decision = decide(
-                self.world, snapshot, reading,
+                world, snapshot, reading,
                 self.frame(snapshot, reading, covering), self.dispatcher,
                 futures or site.autonomy.futures,
                 lambda kind, data: events.add(kind, **dict(data)),
@@ -190,7 +195,10 @@ class Copilot:
     def world(self) -> World:
         """What every decision here stands on besides its snapshot."""
         plant = self.plant
-        return World(plant.pack.site, plant.context.twin, self.policies, self.rules)
+        policy, self.policy_refused = policy_or_reason(
+            plant.pack, plant.context.twin, self.authority.root
+        )
+        return World(plant.pack.site, plant.context.twin, self.policies, self.rules, policy)
 
     def frame(
         self, snapshot: Snapshot, reading: Reading, covering: Covering | None

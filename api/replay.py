@@ -88,6 +88,12 @@ def replay_decision(signed: ControlProposal, attachments: Any) -> Decision:
             f"plugins were asked: {', '.join(signed.provenance.plugins)}",
             "a decision with plugins is replayed where they are installed; not offered yet",
         )
+    learned = [m.model for m in signed.provenance.models if m.model.startswith("learned policy")]
+    if learned:
+        raise InputError(
+            f"a {learned[0]} was asked, which does not travel in the bundle",
+            "a decision with a learned policy is replayed where it is installed; not offered yet",
+        )
     world = recorded_world(attachments)
     snapshot = Snapshot.model_validate(attachments.snapshot)
     return decide_again(world, snapshot, signed, recorded_reading(world, snapshot, signed))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from api.training_moments import gather
-from graph.canonical import canonical_bytes
+from graph.canonical import canonical_bytes, strict_loads
 from planner.rl.evaluate import Score
 from planner.rl.policy_manifest import (
     ENVELOPE_FILE,
@@ -16,6 +16,7 @@ from planner.rl.policy_manifest import (
 )
 from planner.rl.train import Stopwatch, TrainOptions, TrainResult, train
 from safety.keys import Signer
+from sandbox.surrogates.onnx_runtime import read_network
 
 Say = Callable[[str], None]
 
@@ -90,12 +91,26 @@ def text_of(document: dict[str, Any], currency: str) -> str:
     return "\n".join(lines)
 
 
-def sign_policy(folder: Path, *signers: Signer) -> Path:
-    """Sign the policy in `folder`; returns the envelope's file. Raises InputError."""
-    from safety.model_signatures import sign_model
+def sign_policy(folder: Path, *signers: Signer) -> tuple[Path, int]:
+    """Sign the policy in `folder`; returns the envelope's file and how many have signed now.
+
+    Signatures of others about the same manifest stay; those about another one are dropped.
+
+    Raises:
+        InputError: no manifest, or the network beside it is another one.
+    """
+    from safety.model_signatures import about_the_same, sign_model
+    from safety.signing import co_sign
 
     manifest = load_manifest(folder / MANIFEST_FILE)
+    read_network(folder / NETWORK_FILE, manifest.network_digest)
     envelope = sign_model(NETWORK_FILE, manifest.network_digest, manifest, *signers)
     path = folder / ENVELOPE_FILE
+    if path.exists():
+        known = strict_loads(path.read_bytes())
+        if about_the_same(known, envelope):
+            envelope = known
+            for signer in signers:
+                envelope = co_sign(envelope, signer)
     path.write_bytes(canonical_bytes(envelope) + b"\n")
-    return path
+    return path, len(envelope["signatures"])

@@ -159,6 +159,9 @@ class Site(Record):
     twin: TwinSpec = TwinSpec()
     plant: PlantSpec = PlantSpec()
     data: DataFiles = DataFiles()
+    learned_policy: str | None = Field(
+        None, description="folder in the pack with a signed policy, from `pilothouse train`"
+    )
     autonomy: Autonomy
 
     @field_validator("time_zone")

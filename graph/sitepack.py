@@ -175,6 +175,7 @@ def _check_file_names(document: Document, site: Site, folder: Path) -> None:
         (("data", "carbon"), site.data.carbon),
         (("twin", "parameters"), site.twin.parameters),
         (("twin", "model"), site.twin.model),
+        (("learned_policy",), site.learned_policy),
     ):
         if name is None:
             continue

@@ -45,7 +45,8 @@ def test_help_answers_at_once_and_without_numpy(run_pilothouse):
         times.append(time.perf_counter() - began)
         assert run.returncode == 0
     for name in ("demo", "serve", "ask", "run", "shadow", "verify", "replay", "what-if", "site",
-                 "plugin", "train", "keys", "ledger", "bench", "gate", "plant"):  # fmt: skip
+                 "plugin", "train", "policy", "keys", "ledger", "bench", "gate",
+                 "plant"):  # fmt: skip
         assert f"\n  {name} " in run.stdout
     assert statistics.median(times) <= HELP_S
     traced = run_pilothouse("--help", PYTHONPROFILEIMPORTTIME="1").stderr

@@ -115,7 +115,7 @@ def sign(folder: Path, key_files: tuple[Path, ...], as_json: bool) -> None:
     about = plain_text(f"{manifest.author}: {manifest.summary}", 500)  # a stranger's words
     click.echo(f"{manifest.id} by {about}", err=True)
     click.echo(f"{manifest.component}\n{asks_text(manifest.asks)}", err=True)
-    signers = [_signer(file) for file in key_files]
+    signers = [signer_of(file) for file in key_files]
     envelope = sign_package(folder, *signers)
     target = folder / ENVELOPE
     target.write_text(json.dumps(envelope, indent=2) + "\n", encoding="utf-8")
@@ -128,7 +128,8 @@ def sign(folder: Path, key_files: tuple[Path, ...], as_json: bool) -> None:
     emit(document, as_json, text)
 
 
-def _signer(file: Path) -> "Signer":
+def signer_of(file: Path) -> "Signer":
+    """The key in `file`; asks for a passphrase where it is sealed. Raises InputError."""
     from api.commands.keys import passphrase
     from safety.keys import load_signer
 

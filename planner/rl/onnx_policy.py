@@ -37,8 +37,18 @@ from sandbox.surrogates.onnx_check import check_network
 from sandbox.surrogates.onnx_runtime import padded, session_of
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A signed manifest as a document, and who signed it."""
+
+    document: Mapping[str, Any]
+    persons: tuple[str, ...]
+
+
 # Opens an envelope about a network of this digest; raises IntegrityError where it is not believed.
-Trust = Callable[[Mapping[str, Any], str], Mapping[str, Any]]
+Trust = Callable[[Mapping[str, Any], str], Opened]
 
 
 class PolicyTrouble(StrEnum):
@@ -64,6 +74,7 @@ class ControlPolicy:
 
     manifest: PolicyManifest
     session: Any
+    persons: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -121,7 +132,7 @@ def load_policy(folder: Path, space: ObservationSpace, trust: Trust) -> ControlP
     except (IntegrityError, InputError, RefusedError) as error:
         raise _refused(PolicyTrouble.UNSIGNED, error.message) from error
     try:  # 3
-        manifest = manifest_of(dict(signed))
+        manifest = manifest_of(dict(signed.document))
         same = manifest == manifest_of(strict_loads(beside, MOST_BYTES))
     except (IntegrityError, InputError) as error:
         raise _refused(PolicyTrouble.BAD_MANIFEST, error.message) from error
@@ -133,7 +144,7 @@ def load_policy(folder: Path, space: ObservationSpace, trust: Trust) -> ControlP
         check_network(network, *widths)
     except IntegrityError as error:
         raise _refused(PolicyTrouble.BAD_NETWORK, error.message) from error
-    return ControlPolicy(manifest, session_of(network))
+    return ControlPolicy(manifest, session_of(network), signed.persons)
 
 
 def check_fits(manifest: PolicyManifest, space: ObservationSpace) -> None:
