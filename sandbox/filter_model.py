@@ -6,11 +6,12 @@ the expected future, and cold or hot with much or little load; rooms, tank and s
 monotonically to each of these, so what lies between is not worse. Errors that act on nothing else
 (temperatures read wrongly) shift the bounds instead.
 
-The terminal set is the box from which the backup law was seen to keep every limit (`viable_box`).
+The terminal set is the box from which the backup law was seen to keep every limit
+(`sandbox.viable_set`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -25,6 +26,7 @@ from graph.units import canonical_unit
 from sandbox.checks import TOLERANCE, running_signal
 from sandbox.futures import Futures, expected_future, sample_futures
 from sandbox.model_errors import TEMPERATURE
+from sandbox.state_box import Box
 from sandbox.twin import Twin
 
 Array = NDArray[np.float64]
@@ -34,9 +36,6 @@ TAIL = 0.05  # of the futures, on either side of every step, is beyond the bound
 FREE_S = 1e9
 RESERVE_H = 4.0  # hours that a start of the backup law lasts at least: its hysteresis is wide
 MEAN_S = 7200
-MOST_CORNERS = 64
-VIABLE_H, VIABLE_SAMPLES = 12.0, 1000
-EDGE_STEP = 0.02  # of a state's range: how finely the viable box is cut
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class TwinFilterModel:
     """Implements `safety.filter.model.FilterModel` for one snapshot of a site."""
 
     def __init__(
-        self, twin: Twin, snapshot: Snapshot, bounds: Bounds, terminal: "Box | None" = None,
+        self, twin: Twin, snapshot: Snapshot, bounds: Bounds, terminal: Box | None = None,
         look_ahead_h: float = LOOK_AHEAD_H,
     ) -> None:  # fmt: skip
         self.twin, self.snapshot, self.bounds, self.terminal = twin, snapshot, bounds, terminal
@@ -165,7 +164,7 @@ class TwinFilterModel:
         """See `FilterModel`: in the expected future."""
         w = {s: v[:1, state.k : state.k + 1] for s, v in self.ahead(state.k).items()}
         rollout = self.twin.simulate(
-            state.x[None], w, {}, self._time(state.k), state.running, hp_held_s=state.held_s
+            state.x[None], w, {}, self.time(state.k), state.running, hp_held_s=state.held_s
         )
         return np.array([float(rollout.traces[p][0, 0]) for p in self.points])
 
@@ -181,7 +180,7 @@ class TwinFilterModel:
         rollout = self.twin.simulate(
             np.tile(state.x, (size, 1)), {s: np.tile(v, (count, 1)) for s, v in rest.items()},
             {p: table[:, :, i] for i, p in enumerate(self.points)} if table.shape[1] else {},
-            self._time(state.k), state.running, hp_held_s=state.held_s,
+            self.time(state.k), state.running, hp_held_s=state.held_s,
         )  # fmt: skip
         rows = self.beyond(rollout.traces)
         rows += self._starts(state, rollout.traces, count)
@@ -190,11 +189,11 @@ class TwinFilterModel:
         found = np.stack(rows, axis=-1).reshape(count, corners, -1).max(axis=1)
         return np.asarray(found[:-1])
 
-    def beyond(self, traces: Mapping[str, Array]) -> list[Array]:
+    def beyond(self, traces: Mapping[str, Array], *, reading: bool = True) -> list[Array]:
         """By limit, how far each trace (F, N) goes beyond it at worst, (F,), in tolerances."""
         found = []
-        for limit, tolerance, reach in self._limits:
-            values = traces[limit.signal]
+        for limit, tolerance, most in self._limits:
+            values, reach = traces[limit.signal], most if reading else 0.0
             if limit.minimum is not None:
                 found.append((limit.minimum + reach - values.min(axis=1)) / tolerance - 1.0)
             if limit.maximum is not None:
@@ -207,7 +206,7 @@ class TwinFilterModel:
         What the backup law will need after the horizon is kept in reserve. A plan that makes no
         more starts than the backup law alone is never worse, whatever is left of the allowance.
         """
-        begin = self._time(state.k).astimezone(self._site.zone_info)
+        begin = self.time(state.k).astimezone(self._site.zone_info)
         midnight = begin.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         hours = (midnight - begin) / timedelta(hours=1)
         today = min(self.steps, max(1, round(hours * 3600.0 / self.snapshot.step_s)))
@@ -231,110 +230,9 @@ class TwinFilterModel:
             return rows
         return {s: np.pad(v, ((0, 0), (0, need - have)), mode="edge") for s, v in rows.items()}
 
-    def _time(self, k: int) -> datetime:
+    def time(self, k: int) -> datetime:
+        """Begin of step k."""
         return self.snapshot.as_of + timedelta(seconds=self.snapshot.step_s * k)
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box of states, low and high (S,), with the scale that its distances are counted in."""
-
-    names: tuple[str, ...]
-    low: Array
-    high: Array
-    scale: Array
-
-    def beyond(self, states: Array) -> Array:
-        """How far states (F, S) lie outside, (F, S), in scales; at most 0 inside."""
-        return np.maximum(self.low - states, states - self.high) / self.scale
-
-    def corners(self) -> Array:
-        """All corners, (2^S, S)."""
-        grid = np.meshgrid(*zip(self.low, self.high, strict=True), indexing="ij")
-        return np.stack([g.ravel() for g in grid], axis=1)
-
-
-def viable_box(
-    twin: Twin, snapshot: Snapshot, bounds: Bounds, generator: np.random.Generator,
-    *, hours: float = VIABLE_H, samples: int = VIABLE_SAMPLES,
-) -> Box:  # fmt: skip
-    """A box of states from all sampled ones of which the backup law keeps every limit for `hours`
-    under all corners, whether the heat pump has just started or just stopped.
-
-    States are drawn from the box of the site's limits. A state is blamed on those of its
-    coordinates that alone, moved to the middle, would make it viable; edges move in where most is
-    to blame, until no sampled state inside is left that is not viable.
-    """
-    box = _limit_box(twin)
-    model = TwinFilterModel(twin, snapshot, bounds, None, hours)
-    drawn = box.low + (box.high - box.low) * generator.random((samples, len(box.low)))
-    tried = np.concatenate([drawn, _some(box.corners(), generator)])
-    bad = tried[~viable(model, tried)]
-    centre, step = (box.low + box.high) / 2.0, EDGE_STEP * (box.high - box.low)
-    blamed = np.zeros(bad.shape, dtype=bool)
-    for i in range(bad.shape[1] if len(bad) else 0):
-        mended = bad.copy()
-        mended[:, i] = centre[i]
-        blamed[:, i] = viable(model, mended)
-    blamed[~blamed.any(axis=1)] = True  # two at once are to blame: any of them will do
-    while (inside := (box.beyond(bad) <= 0.0).all(axis=1)).any():
-        above = bad > centre
-        counts = [(blamed[inside] & side[inside]).sum(axis=0) for side in (~above, above)]
-        side, i = divmod(int(np.argmax(counts)), len(centre))
-        low, high = box.low.copy(), box.high.copy()
-        if side == 0:
-            low[i] += step[i]
-        else:
-            high[i] -= step[i]
-        box = replace(box, low=low, high=high)
-    return box
-
-
-def viable(model: TwinFilterModel, states: Array) -> NDArray[np.bool_]:
-    """(F,) whether the backup law alone is proven from each of `states` (F, S)."""
-    corners = model.bounds.count
-    rest = {s: v[:, : model.steps] for s, v in model.ahead(0).items()}
-    w = {s: np.tile(v, (len(states), 1)) for s, v in rest.items()}
-    good = np.ones(len(states), dtype=bool)
-    for running in (False, True):
-        rollout = model.twin.simulate(
-            np.repeat(states, corners, axis=0), w, {}, model.snapshot.as_of, running,
-            hp_held_s=0.0,
-        )  # fmt: skip
-        worst = np.max(model.beyond(rollout.traces), axis=0)
-        good &= (worst.reshape(len(states), corners) <= 0.0).all(axis=1)
-    return good
-
-
-def resting(model: TwinFilterModel, x: Array, k: int = 0) -> FilterState:
-    """A state in which the heat pump has stood long enough to start."""
-    applied = [model.snapshot.points[p].applied for p in model.points]
-    return FilterState(x, False, FREE_S, np.array(applied), np.zeros(model.counted), k)
-
-
-def _some(corners: Array, generator: np.random.Generator) -> Array:
-    if len(corners) <= MOST_CORNERS:
-        return corners
-    return corners[generator.choice(len(corners), MOST_CORNERS, replace=False)]
-
-
-def _limit_box(twin: Twin) -> Box:
-    """The site's limits on each state; what has none takes those of its asset's measured state."""
-    site = twin.site
-    by_state = {state: signal for signal, state in twin.layout.state_of.items()}
-    by_asset = {state.split(".", 1)[0]: state for state in twin.layout.state_of.values()}
-    limits = {item.signal: item for item in site.limits}
-    low, high, scale = [], [], []
-    for name in twin.state_names:
-        seen = name if name in by_state else by_asset.get(name.split(".", 1)[0], name)
-        spec = site.signal(by_state[seen]) if seen in by_state else None
-        limit = limits.get(by_state.get(seen, ""))
-        lowest = spec.minimum if spec else -1e6
-        highest = spec.maximum if spec else 1e6
-        low.append(lowest if limit is None or limit.minimum is None else limit.minimum)
-        high.append(highest if limit is None or limit.maximum is None else limit.maximum)
-        scale.append(TOLERANCE.get(canonical_unit(spec.unit), 0.1) if spec else 0.1)
-    return Box(twin.state_names, np.array(low), np.array(high), np.array(scale))
 
 
 def _running_mean(paths: Array, steps: int) -> Array:

@@ -6,6 +6,8 @@ import numpy as np
 
 from planner.rl.episodes import Episode, Moment, sampled, scattered
 
+SCATTERED = 0.5  # of the episodes begin away from the recorded start
+
 
 class EpisodeBank:
     """Futures of many moments. `draw` is a function of the generator alone."""
@@ -23,5 +25,8 @@ class EpisodeBank:
             if not one_moment:
                 which = int(generator.integers(len(self.by_moment)))
             futures = self.by_moment[which]
-            drawn.append(scattered(futures[int(generator.integers(len(futures)))], generator))
+            episode = futures[int(generator.integers(len(futures)))]
+            drawn.append(
+                scattered(episode, generator) if generator.random() < SCATTERED else episode
+            )
         return drawn

@@ -1,9 +1,9 @@
 """What the project's own planner does, as examples to learn from.
 
-Each moment is planned once as an operator's everyday wish (cost, rooms inside the comfort band),
-three of four from a start away from the recorded one, and the plan is played in several futures:
-what was seen and what was done there are the examples. Later in a future the plant is where the
-plan did not expect it, and a new plan would differ: cloning is a beginning, not the end.
+Each moment is planned as an operator's everyday wish (cost, rooms inside the comfort band), and the
+plan is played in several futures: what was seen and what was done there are the examples. Later in
+a future the plant is where the plan did not expect it, and a new plan would differ: so a first
+clone is played, and plans from where it leads to are learned as well.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,8 @@ from graph.snapshot import Snapshot
 from planner.dispatch_options import SolveOptions
 from planner.margins import Margins
 from planner.plan import make_plan
-from planner.rl.episodes import Moment, expected, sampled, scattered
+from planner.rl.actor import Actor
+from planner.rl.episodes import Moment, expected, sampled, scattered, state_span
 from planner.rl.observation import ObservationSpace
 from planner.rl.world import BatchWorld
 
@@ -37,6 +38,11 @@ class Examples:
 
     observed: Array
     actions: Array
+
+    def joined(self, other: "Examples") -> "Examples":
+        """Both."""
+        return Examples(np.concatenate([self.observed, other.observed]),
+                        np.concatenate([self.actions, other.actions]))  # fmt: skip
 
 
 def everyday_intent(site: Site, snapshot: Snapshot) -> Intent:
@@ -74,13 +80,56 @@ def plan_table(space: ObservationSpace, plan: Plan, steps: int) -> Array:
 
 def elsewhere(moment: Moment, generator: np.random.Generator) -> Moment:
     """The moment with the plant in another state."""
-    x0 = scattered(expected(moment), generator).x0
-    snapshot = moment.snapshot
-    estimate = snapshot.estimate.model_copy(update={"mean": tuple(x0.tolist())})
-    return Moment(moment.space, snapshot.model_copy(update={"estimate": estimate}))
+    return standing(moment, scattered(expected(moment), generator).x0)
 
 
 def demonstrations(
+    space: ObservationSpace, moments: Sequence[Moment], futures: int, seed: int, say: Say
+) -> Examples:
+    """Plan every moment, one of two from a start elsewhere, and play it (see `played_plans`).
+
+    Raises:
+        InputError: not one moment could be planned.
+    """
+    generator = np.random.default_rng(seed)
+    moved = [elsewhere(m, generator) if i % 2 else m for i, m in enumerate(moments)]
+    return played_plans(space, moved, futures, seed, say)
+
+
+def corrections(
+    space: ObservationSpace, actor: Actor, days: Sequence[Sequence[Moment]], futures: int,
+    seed: int, say: Say,
+) -> Examples:  # fmt: skip
+    """Plans from where a cloned actor itself leads to: what to do about its own mistakes.
+
+    After Ross, Gordon and Bagnell, "A reduction of imitation learning and structured prediction to
+    no-regret online learning", AISTATS 2011: the actor is played from each day's first moment, and
+    at the day's later ones the planner is asked about the plant as it stands then.
+    """
+    visited = []
+    for first, *later in days:
+        world = BatchWorld(space)
+        observed = world.reset([sampled(first, 1, seed)[0]])
+        times = {m.snapshot.as_of: m for m in later}
+        while not world.done and times:
+            now = first.snapshot.as_of + timedelta(seconds=world.k * first.snapshot.step_s)
+            if now in times:
+                visited.append(standing(times.pop(now), world.state.x[0]))
+            world.step(actor.act(observed))
+            observed = world.observe()
+    return played_plans(space, visited, futures, seed + 1, say)
+
+
+def standing(moment: Moment, x: Array) -> Moment:
+    """The moment with the plant in state x (S,), brought inside the site's limits."""
+    low, high = state_span(moment.space.twin)
+    inside = np.where(np.isnan(low), x, np.clip(x, low, high))
+    snapshot = moment.snapshot
+    estimate = snapshot.estimate.model_copy(update={"mean": tuple(inside.tolist())})
+    return Moment(moment.space, snapshot.model_copy(update={"estimate": estimate}))
+
+
+def played_plans(
     space: ObservationSpace, moments: Sequence[Moment], futures: int, seed: int, say: Say
 ) -> Examples:
     """Plan every moment and play the plan in `futures` sampled futures and the expected one.
@@ -90,10 +139,8 @@ def demonstrations(
     """
     observed: list[Array] = []
     actions: list[Array] = []
-    world, generator = BatchWorld(space), np.random.default_rng(seed)
+    world = BatchWorld(space)
     for i, moment in enumerate(moments):
-        if i % 4:
-            moment = elsewhere(moment, generator)
         plan = plan_of(space.site, space.twin, moment.snapshot)
         say(f"planning {i + 1} of {len(moments)}: {plan.status.value}")
         if not plan.status.usable:
@@ -110,7 +157,5 @@ def demonstrations(
             actions.append(world.actions.actions(done))
             seen = world.observe()
     if not observed:
-        raise InputError(
-            "no moment could be planned", "the planner's status says why: see --verbose"
-        )
+        raise InputError("no moment could be planned", "see the planner's status of each")
     return Examples(np.concatenate(observed), np.concatenate(actions))

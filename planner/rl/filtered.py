@@ -9,8 +9,10 @@ from planner.rl.episodes import Moment
 from planner.rl.evaluate import Controller
 from planner.rl.world import BatchWorld
 from safety.filter.certify import Certified, SafetyFilter, Verdict
-from sandbox.filter_model import Box, FilterState, TwinFilterModel, disturbance_bounds, viable_box
+from sandbox.filter_model import FilterState, TwinFilterModel, disturbance_bounds
+from sandbox.state_box import Box
 from sandbox.twin import Twin
+from sandbox.viable_set import viable_box
 
 Array = NDArray[np.float64]
 BOX_SEED = 5

@@ -16,7 +16,8 @@ from planner.rl.filtered import filter_of, filter_state
 from planner.rl.observation import ObservationSpace
 from planner.rl.onnx_policy import ControlPolicy, PolicyRefusedError
 from planner.rl.world import BatchWorld
-from safety.filter.certify import Certified, Verdict
+from safety.filter.certify import Certified, SafetyFilter, Verdict
+from sandbox.filter_model import FilterState
 from sandbox.twin import Twin
 
 Array = NDArray[np.float64]
@@ -34,7 +35,7 @@ def plan_of_policy(policy: ControlPolicy, twin: Twin, snapshot: Snapshot) -> Pla
     moment = Moment(space, snapshot)
     world = BatchWorld(space)
     world.reset([expected(moment)])
-    guarded = filter_of(twin, moment)
+    guarded: SafetyFilter[FilterState] | None = None
     rows: list[Array] = []
     seen: list[Certified] = []
     ended = ""
@@ -44,6 +45,7 @@ def plan_of_policy(policy: ControlPolicy, twin: Twin, snapshot: Snapshot) -> Pla
         except PolicyRefusedError as error:
             ended = str(error)
             break
+        guarded = guarded or filter_of(twin, moment)
         state = filter_state(world, 0, world.k)
         wanted = world.actions.setpoints(action, world.state.setpoints)[0]
         certified = guarded.certify(state, wanted)

@@ -10,7 +10,7 @@ from planner.rl.actor import Actor, Floats, normalisation
 from planner.rl.demonstrations import Examples
 
 HIDDEN = (64, 64)
-EPOCHS, BATCH, RATE = 60, 256, 1e-3
+EPOCHS, BATCH, RATE = 30, 512, 2e-3
 KEPT_SHARE = 0.1  # of the examples: to see that the fit is no memory
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from graph.canonical import digest_bytes
 from planner.rl.actor import Actor, load_actor, save_actor
 from planner.rl.bank import EpisodeBank
-from planner.rl.demonstrations import Examples, demonstrations
+from planner.rl.demonstrations import Examples, corrections, demonstrations
 from planner.rl.episodes import Episode, Moment, sampled, scattered
 from planner.rl.evaluate import Controller, Day, Learned, LocalLaw, Planned, Score, play
 from planner.rl.filtered import Filtered
-from planner.rl.observation import ObservationSpace
+from planner.rl.observation import DAY_S, ObservationSpace
 from planner.rl.onnx_actor_export import actor_bytes
 from planner.rl.policy_manifest import (
     MANIFEST_FILE,
@@ -121,20 +121,40 @@ def begin(
     if (out / CLONE).exists() and (out / EXAMPLES).exists():
         with np.load(out / EXAMPLES, allow_pickle=False) as file:
             return Examples(file["observed"], file["actions"]), load_actor(out / CLONE)
-    examples = demonstrations(space, training, options.demonstration_futures, options.seed, say)
-    start = clone(examples, options.seed, say, epochs=options.epochs)
+    futures, seed = options.demonstration_futures, options.seed
+    days = by_day(training)
+    first = [m for i, day in enumerate(days) for m in (day[0], *day[1 + i % 3 : 2 + i % 3])]
+    examples = demonstrations(space, first, futures, seed, say)
+    start = clone(examples, seed, say, epochs=max(1, options.epochs // 2))
+    if any(len(day) > 1 for day in days):
+        examples = examples.joined(corrections(space, start, days, futures, seed, say))
+        start = clone(examples, seed, say, epochs=options.epochs)
     np.savez(out / EXAMPLES, observed=examples.observed, actions=examples.actions)
     save_actor(out / CLONE, start)
     return examples, start
+
+
+def by_day(moments: Sequence[Moment]) -> list[list[Moment]]:
+    """Moments of less than a day from the first of a group together."""
+    groups: list[list[Moment]] = []
+    for moment in sorted(moments, key=lambda m: m.snapshot.as_of):
+        first = groups[-1][0].snapshot.as_of if groups else None
+        if first is not None and (moment.snapshot.as_of - first).total_seconds() < DAY_S:
+            groups[-1].append(moment)
+        else:
+            groups.append([moment])
+    return groups
 
 
 def validation(training: Sequence[Moment], options: TrainOptions) -> list[Episode]:
     """Episodes to choose the best actor by; none of them is trained on, nor compared on."""
     generator = np.random.default_rng(options.seed + VALIDATION_SEED)
     return [
-        scattered(episode, generator)
+        scattered(episode, generator) if k % 2 else episode
         for i, moment in enumerate(training)
-        for episode in sampled(moment, options.validation_futures, VALIDATION_SEED + i)
+        for k, episode in enumerate(
+            sampled(moment, options.validation_futures, VALIDATION_SEED + i)
+        )
     ]
 
 
