@@ -8,8 +8,10 @@ from api.bench_figure import Figure
 from api.cli import emit
 from graph.errors import InputError, UnavailableError
 
-BENCHES = ("decision", "rollouts", "calibration", "forecasts", "intents", "planner", "peers",
-           "citylearn")  # fmt: skip
+BENCHES = (
+    "decision", "rollouts", "calibration", "forecasts", "intents", "planner", "peers", "citylearn",
+    "safety-filter",
+)  # fmt: skip
 
 
 @click.command()
@@ -88,6 +90,10 @@ def _figures(name: str, quick: bool, folder: Path | None) -> list[Figure]:
             return citylearn(quick=quick, say=say)
         except UnavailableError as error:
             raise InputError(f"nothing was measured: {error.message}", error.hint) from error
+    if name == "safety-filter":
+        from api.bench_safety_filter import run_bench as safety_filter
+
+        return safety_filter(folder or DEMO_SITE, quick=quick, say=say)
     if name == "forecasts":
         from api.bench_forecasts import run_bench as forecasts
 
