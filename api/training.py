@@ -1,6 +1,7 @@
 """A pack's learned policy: trained, compared, told, signed."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def document_of(
         "site": site, "out": str(out), "network": str(out / NETWORK_FILE),
         "manifest": str(out / MANIFEST_FILE), "digest": result.manifest.digest,
         "met": result.met, "steps": result.steps, "seconds": seconds,
-        "wall_s": round(sum(seconds.values()), 1), "load": [round(v, 1) for v in os.getloadavg()],
+        "wall_s": round(sum(seconds.values()), 1), "cpu_s": round(time.process_time(), 1),
+        "load": [round(v, 1) for v in os.getloadavg()],
         "days": len(result.scores[0].days),
         "compared": [row_of(s) for s in result.scores],
     }  # fmt: skip
@@ -83,7 +85,7 @@ def text_of(document: dict[str, Any], currency: str) -> str:
     spent = ", ".join(f"{name} {s:.0f} s" for name, s in document["seconds"].items())
     lines += [
         f"{document['steps']} environment steps; {spent}; {document['wall_s'] / 60.0:.1f} min in "
-        f"all, load {document['load'][0]}",
+        f"all ({document['cpu_s'] / 60.0:.1f} of the processor), load {document['load'][0]}",
         "target (better than the baseline and than the cloned start, no hard limit broken): "
         + ("met" if document["met"] else "MISSED"),
         f"wrote {document['network']} and {document['manifest']}",

@@ -6,20 +6,23 @@ Deterministic: the same episodes and actions give the same bytes, whatever plays
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from graph.site import BaselineLaw
 from planner.rl.actions import ActionSpace, action_space
 from planner.rl.episodes import Episode, Moment, check_lengths
 from planner.rl.observation import ObservationSpace, PlantState
 from planner.rl.reward import Worth, step_worth
 from sandbox.checks import running_signal
 from sandbox.scenario import heat_pump_state, with_output_errors
+from sandbox.state_box import limit_box
 
 Array = NDArray[np.float64]
+NEAR = 0.08  # of a state's range between the site's limits: there the plant's own law takes over
 
 
 @dataclass
@@ -38,6 +41,12 @@ class BatchWorld:
         self.actions: ActionSpace = action_space(space)
         self.episodes: list[Episode] = []
         self.k = 0
+        whole = limit_box(space.twin)
+        reach = NEAR * (whole.high - whole.low)
+        # Storage that its own electronics keep needs no law to keep it.
+        reach[[n.endswith("soc_pct") for n in whole.names]] = -np.inf
+        self._inner = replace(whole, low=whole.low + reach, high=whole.high - reach)
+        self._timeless = space.site.twin.kind == "energy_hub" and not timetable(space.site.baseline)
 
     def reset(self, episodes: Sequence[Episode]) -> Array:
         """Begin; returns the observations (F, D)."""
@@ -80,8 +89,14 @@ class BatchWorld:
         return np.concatenate([self.space.plant(self.state), ahead], axis=1)
 
     def step(self, actions: Array) -> Worth:
-        """One step under actions (F, U) in [-1, 1]."""
-        return self.apply(self.actions.setpoints(actions, self.state.setpoints))
+        """One step under actions (F, U) in [-1, 1]; near a limit the plant's own law takes over.
+
+        That is what the safety filter comes to there, at no cost: a policy learns to live with it
+        in place of learning to avoid what it will never be let into.
+        """
+        setpoints = self.actions.setpoints(actions, self.state.setpoints)
+        near = (self._inner.beyond(self.state.x) > 0.0).any(axis=1)
+        return self.apply(np.where(near[:, None], np.nan, setpoints))
 
     def apply(self, setpoints: Array) -> Worth:
         """One step under setpoints (F, U); NaN leaves a point to the plant's own law."""
@@ -117,9 +132,12 @@ class BatchWorld:
         self, setpoints: Array
     ) -> tuple[Array, NDArray[np.bool_], Array, dict[str, Array]]:
         """Step all plants. Those of one moment go together; where the time of day does not matter
-        to the twin (a hub that is commanded at every point), all go together.
+        to the twin (a hub that is commanded at every point, or whose own law has no timetable), all
+        go together.
         """
-        hub = self.space.site.twin.kind == "energy_hub" and bool(np.isfinite(setpoints).all())
+        hub = self._timeless or (
+            self.space.site.twin.kind == "energy_hub" and bool(np.isfinite(setpoints).all())
+        )
         times = self._starts_at
         groups = [list(range(len(times)))] if hub else _alike(times)
         size = len(times)
@@ -169,3 +187,10 @@ def _alike(times: Sequence[datetime]) -> list[list[int]]:
     for i, time in enumerate(times):
         found.setdefault(time, []).append(i)
     return list(found.values())
+
+
+def timetable(law: BaselineLaw) -> bool:
+    """Whether the plant's own law does different things at different hours."""
+    schedules = (law.zone_setpoint_degc, law.zone_heating_degc, law.zone_cooling_degc,
+                 *law.points.values())  # fmt: skip
+    return bool(law.ventilation) or any(len(s) > 1 for s in schedules)
