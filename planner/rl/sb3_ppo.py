@@ -26,7 +26,7 @@ from planner.rl.observation import ObservationSpace
 from planner.rl.world import BatchWorld
 
 Say = Callable[[str], None]
-CRITIC_FIRST = 4
+CRITIC_FIRST = 6
 VALIDATE = 6
 CHECKPOINT, PROGRESS, BEST = "checkpoint.zip", "progress.json", "best.npz"
 
@@ -36,13 +36,13 @@ class PpoSettings:
     """Hyperparameters; they go into the policy's record."""
 
     environments: int = 256
-    rate: float = 5e-4
+    rate: float = 3e-4
     batch: int = 2048
     epochs: int = 6
     discount: float = 0.99
     lam: float = 0.95
-    clip: float = 0.2
-    noise: float = 0.15  # standard deviation of the first actions, as a share of half the range
+    clip: float = 0.1
+    noise: float = 0.06  # standard deviation of the first actions, as a share of half the range
     entropy: float = 0.0
 
 

@@ -95,7 +95,7 @@ class BatchWorld:
         in place of learning to avoid what it will never be let into.
         """
         setpoints = self.actions.setpoints(actions, self.state.setpoints)
-        near = (self._inner.beyond(self.state.x) > 0.0).any(axis=1)
+        near = np.asarray((self._inner.beyond(self.state.x) > 0.0).any(axis=1))
         return self.apply(np.where(near[:, None], np.nan, setpoints))
 
     def apply(self, setpoints: Array) -> Worth:
