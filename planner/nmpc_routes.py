@@ -126,7 +126,7 @@ class _Memory:
             function.name_out(i): np.zeros(function.nnz_out(i)) for i in range(function.n_out())
         }
         for i, result in enumerate(self._results.values()):
-            self._buffer.set_res(i, memoryview(result))
+            self._buffer.set_res(i, result.data)
 
     def run(self, **arguments: Array) -> dict[str, Array]:
         """The results by name, each flat. Raises RuntimeError where the function fails."""
@@ -135,7 +135,7 @@ class _Memory:
         if sizes != self._sizes:
             raise RuntimeError(f"arguments of sizes {sizes}, expected {self._sizes}")
         for i, values in enumerate(given):
-            self._buffer.set_arg(i, memoryview(values))
+            self._buffer.set_arg(i, values.data)
         self._go()
         if self._buffer.ret():
             raise RuntimeError("the solver's function failed")
