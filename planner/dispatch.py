@@ -20,6 +20,7 @@ from graph.site import Site
 from graph.snapshot import Snapshot
 from planner.dispatch_assess import Assessment, assess
 from planner.dispatch_inputs import DispatchInputs, dispatch_inputs
+from planner.dispatch_level import levelled
 from planner.dispatch_objective import objective, quantity_constant, quantity_cost
 from planner.dispatch_options import PEAK_RESOLUTION_KW, SolveOptions
 from planner.dispatch_physics import CopPoint
@@ -113,6 +114,8 @@ def _plan(
     if options.refine:
         problem, refined = refine(problem, found, intent, margin, options)
     refined = within_reach(problem, refined)
+    if options.level:
+        refined = levelled(problem, refined, options)
     checked = assess(problem, refined, options)
     plan = _report(problem, refined, checked, ())
     if not options.explain or not plan.status.usable:

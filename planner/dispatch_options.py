@@ -10,6 +10,9 @@ RESIDUAL_TOLERANCE = 1e-5  # kW, K, kWh: 100 x finer than any sensor, 10 x HiGHS
 SLACK_TOLERANCE = {"degC": 0.1, "percent": 0.5, "kW": 0.1}
 START_TIEBREAK_KWH = 0.1  # a start is worth at least this much energy: no chattering between ties
 AIR_TIEBREAK = 1e-3  # kWh that a kWh of heat or cold is worth at least: idle power is no reason
+LEVEL_TIEBREAK = 3e-4  # kWh that a kWh of battery power above a level is worth, once a level
+HOLDING_SHARE = 0.1  # of that for a kWh held an hour: ten times the simplex's own tolerance
+LEVELS = (0.125, 0.25, 0.5)  # of the rating: below the first an inverter works badly
 # Share of money in an objective that names none: no idle waste. All is linear here, so that it
 # breaks ties and moves nothing that matters more (see `nmpc_data` for squares).
 COST_TIEBREAK = 0.05
@@ -43,6 +46,9 @@ class SolveOptions(Record):
     refine: bool = Field(True, description="correct the COP for the planned tank temperature")
     keep_pattern: bool = Field(
         False, description="keep the incumbent's on/off where it is whole: one linear programme"
+    )
+    level: bool = Field(
+        False, description="of plans that cost the same, that with the most even battery power"
     )
     rescue: bool = Field(True, description="report the least violation when nothing is feasible")
 

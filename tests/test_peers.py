@@ -175,10 +175,10 @@ def test_a_peer_that_cannot_be_installed_is_a_row_with_its_reason():
     why = UnavailableError("emhass does not install: ERROR: no network", "is pip online?")
     figures = dispatch_rows(1, {"emhass": why, "pymgrid": why}, lambda line: None)
     rows = {f.name: f for f in figures}
-    assert "no network" in rows["battery: python-microgrid"].note
-    assert rows["battery: python-microgrid"].row()["value"] is None
-    assert rows["battery, perfect: pilothouse"].ok
-    assert "battery, persistence: pilothouse: over the best peer" not in rows
+    assert "no network" in rows["battery 1 d: python-microgrid"].note
+    assert rows["battery 1 d: python-microgrid"].row()["value"] is None
+    assert rows["battery 1 d, perfect: pilothouse"].ok
+    assert "battery 1 d, persistence: pilothouse: over the best peer" not in rows
 
 
 @cache

@@ -8,7 +8,7 @@ from api.bench_figure import Figure
 from api.peers.dispatch_case import DispatchCase, Forecasts, microgrid_case, published_case
 from api.peers.dispatch_floor import floor_cost
 from api.peers.dispatch_loop import Run, run_side_by_side
-from api.peers.peer_list import DISPATCH, DRIVERS, OURS, PYMGRID, Places, Say
+from api.peers.peer_list import DISPATCH, DRIVERS, OURS, PYMGRID, Peer, Places, Say
 from api.peers.peer_process import PeerError, PeerProcess
 from api.peers.peer_rows import NAN, missing_rows, time_row, told
 from graph.errors import UnavailableError
@@ -18,19 +18,24 @@ ABOVE_BEST_PCT = 0.1  # with the same wrong forecasts plans differ by luck, not 
 OWN_MS = 50.0
 
 
-def dispatch_rows(days: int, places: Places, say: Say) -> list[Figure]:
-    """The battery of the microgrid pack, with perfect forecasts and with persistence."""
-    case = microgrid_case(96 * days)
+def dispatch_rows(
+    days: int,
+    places: Places,
+    say: Say,
+    peers: tuple[Peer, ...] = DISPATCH,
+    kinds: tuple[Forecasts, ...] = ("perfect", "persistence"),
+) -> list[Figure]:
+    """The battery of the microgrid pack under each kind of forecast."""
+    case, what = microgrid_case(96 * days), f"battery {days} d"
     floor, _ = floor_cost(case)
-    figures = [Figure(f"battery, {days} d: least cost in hindsight", floor, "USD")]
+    figures = [Figure(f"{what}: least cost in hindsight", floor, "USD")]
     with ExitStack() as stack:
-        planners, missing = told(DISPATCH, places, case.statement(), stack)
-        figures += missing_rows("battery", missing, "%")
-        kinds: tuple[Forecasts, ...] = ("perfect", "persistence")
+        planners, missing = told(peers, places, case.statement(), stack)
+        figures += missing_rows(what, missing, "%")
         for kind in kinds:
-            say(f"battery, {days} d, {kind} forecasts: {', '.join(planners)}")
+            say(f"{what}, {kind} forecasts: {'; '.join(planners)}")
             runs = run_side_by_side(case, planners, kind)
-            figures += _column(case, f"battery, {kind}", runs, floor, foreseen=kind == "perfect")
+            figures += _column(case, f"{what}, {kind}", runs, floor, foreseen=kind == "perfect")
             planners = {name: p for name, p in planners.items() if not runs[name].gave_up}
     return figures
 

@@ -4,6 +4,7 @@ python own_dispatch.py      # answers lines of JSON: see drivers/line_server.py
 """
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from graph.signals import Owner, PointState
 from graph.site import Site
 from graph.snapshot import Forecast, History, PriceSeries, Snapshot, StateEstimate
 from planner.dispatch import plan_dispatch
+from planner.dispatch_options import SolveOptions
 
 POINT = "battery.power_set_kw"
 BIG_KW = 1000.0
@@ -84,11 +86,13 @@ def _wear(problem: dict[str, Any]) -> float:
 
 
 def make(problem: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The planner with its defaults, asked for the least cost."""
+    """The planner, asked for the least cost; `PILOTHOUSE_LEVEL=yes` sets its option `level`."""
     site, b = site_of(problem), problem["battery"]
     twin = BatteryTwin(b["capacity_kwh"], b["eta_charge"], b["eta_discharge"])
     begin = datetime.fromisoformat(problem["start"])
     steps = problem["horizon"]
+    level = os.environ.get("PILOTHOUSE_LEVEL") == "yes"
+    options = SolveOptions(level=level)
 
     def ask(question: dict[str, Any]) -> dict[str, Any]:
         at = begin + timedelta(seconds=problem["step_s"] * question["k"])
@@ -98,13 +102,13 @@ def make(problem: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             text="least cost", objectives=(Objective(quantity="cost", weight=1.0),),
             constraints=(), start=at, end=end,
         )  # fmt: skip
-        plan = plan_dispatch(site, twin, snapshot, intent)
+        plan = plan_dispatch(site, twin, snapshot, intent, options=options)
         status = plan.status.value
         if not plan.status.usable:
             return {"ok": False, "status": f"{status}: {'; '.join(plan.notes)}"[:200]}
         return {"ok": True, "status": status, "power_kw": list(plan.setpoints[POINT])}
 
-    return ask, {"version": ""}
+    return ask, {"version": "even" if level else ""}
 
 
 def _snapshot(

@@ -35,10 +35,13 @@ OURS = "pilothouse"
 PYMGRID = Peer("python-microgrid", "pymgrid", "pymgrid_driver.py")
 DISPATCH = (
     Peer(OURS, "", "api.peers.own_dispatch"),
+    Peer(OURS, "", "api.peers.own_dispatch", {"PILOTHOUSE_LEVEL": "yes"}),
     Peer("EMHASS, its defaults", "emhass", "emhass_driver.py", {"EMHASS_AS": "shipped"}),
     Peer("EMHASS, told the worth", "emhass", "emhass_driver.py", {"EMHASS_AS": "told"}),
     PYMGRID,
 )
+
+QUICK_ONES = tuple(p for p in DISPATCH if p.pins != "emhass")  # fast enough for a month
 
 TANKS = (
     Peer(OURS, "", "api.peers.own_nmpc"),
