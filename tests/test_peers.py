@@ -1,6 +1,7 @@
 """The bench beside other planners: its simulator, its floor, and how little it trusts a peer."""
 
 import importlib.util
+import os
 import sys
 import time
 from contextlib import ExitStack
@@ -145,6 +146,14 @@ def test_a_peer_that_hangs_is_killed_with_the_children_that_it_started(tmp_path)
     while state.exists() and state.read_text().split()[2] != "Z":
         assert time.monotonic() < end, "the child still runs"
         time.sleep(0.05)
+
+
+def test_a_peer_that_never_stops_talking_on_standard_error_fills_no_disk(tmp_path):
+    talk = "sys.stderr.write('x' * 20_000_000); sys.stderr.flush(); print('{}')"
+    with fake(tmp_path, talk) as process:
+        for _ in range(3):
+            assert process.ask({}, 20.0) == {}
+        assert os.fstat(process._errors.fileno()).st_blocks * 512 < 20_000_000
 
 
 def test_a_failed_solve_is_counted_and_what_it_hands_on_is_followed_all_the_same(tmp_path):

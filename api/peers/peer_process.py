@@ -20,6 +20,7 @@ from typing import Any
 from graph.errors import PilothouseError
 
 MOST_BYTES = 1_000_000
+MOST_SAID = 16_000_000  # on standard error, between two questions
 ONE_THREAD = {f"{lib}_NUM_THREADS": "1" for lib in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CACHE_HOME")
 
@@ -77,6 +78,8 @@ class PeerProcess:
         except BrokenPipeError:
             raise PeerError(self._crashed()) from None
         line = self._line(limit_s)
+        if os.fstat(self._errors.fileno()).st_blocks * 512 > MOST_SAID:
+            os.ftruncate(self._errors.fileno(), 0)  # a chatty peer must not fill the disk
         try:
             answer = json.loads(line)
         except (ValueError, RecursionError):
