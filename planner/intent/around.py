@@ -5,13 +5,14 @@ negation, standstill, condition ...), and every piece that is set aside is told.
 doubt stays: it is then read, or asked about.
 """
 
-import itertools
 import re
-from dataclasses import dataclass
+from itertools import pairwise
 
+from planner.intent.gatherings import gatherings
 from planner.intent.lexicon import Item, K
+from planner.intent.pieces import Piece, pieces
 
-_HELLO = ("dear", "hi", "hello", "hey", "good morning", "good evening", "good afternoon", "morning",
+_HELLO = ("team", "folks", "guys", "colleagues", "everyone", "operator", "operators", "dear", "hi", "hello", "hey", "good morning", "good evening", "good afternoon", "morning",
           "greetings", "to whom it may concern", "attention", "attn")  # fmt: skip
 _BYE = ("thanks", "thank you", "thank", "many thanks", "regards", "kind regards", "best regards",
         "best", "best wishes", "cheers", "sincerely", "yours", "yours sincerely", "br", "rgds",
@@ -49,40 +50,9 @@ _ENDS = (".", ";", "!", "?", "\n")
 _MOST_WORDS = 5  # of a greeting or a signature
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Neighbouring items between two marks; `ender` is the mark behind it, `leader` before it."""
-
-    items: tuple[Item, ...]
-    leader: str
-    ender: str
-
-    def holds_only(self, *kinds: K) -> bool:
-        """Whether no item is of another kind."""
-        return all(i.kind in kinds for i in self.items)
-
-
-def pieces(items: list[Item], text: str) -> list[Piece]:
-    """The items between marks; a reason (because ...) begins a piece of its own."""
-    found: list[Piece] = []
-    current: list[Item] = []
-    leader = ""
-    for item in items:
-        mark = text[item.start : item.end] if item.kind is K.BREAK else ""
-        word = text[item.start : item.end].lower()
-        if mark and not mark[0].isalpha() and mark != "&":
-            found += [Piece(tuple(current), leader, mark)] if current else []
-            current, leader = [], mark
-            continue
-        if word in ("because", "since") and current:
-            found.append(Piece(tuple(current), leader, word))
-            current, leader = [], word
-        current.append(item)
-    return [*found, Piece(tuple(current), leader, "")] if current else found
-
-
 def set_aside(items: list[Item], text: str) -> tuple[list[Item], tuple[str, ...]]:
     """The items without what is said around the wish, and the pieces that were set aside."""
+    items, gathered = gatherings(items, text)
     parts = pieces(items, text)
     dropped: list[Piece] = []
     dropped += _greetings(parts, text)
@@ -98,7 +68,11 @@ def set_aside(items: list[Item], text: str) -> tuple[list[Item], tuple[str, ...]
     inner += _events([p for p in parts if p not in dropped])
     gone = {id(i) for p in dropped for i in p.items} | {id(i) for run in inner for i in run}
     said = sorted(
-        [*((r[0].start, r[-1].end) for r in inner if not _silent(r)), *_places(dropped, text)]
+        [
+            *gathered,
+            *((r[0].start, r[-1].end) for r in inner if not _silent(r)),
+            *_places(dropped, text),
+        ]
     )
     told = tuple(f"“{text[a:b].strip()}”" for a, b in said if not _mere_courtesy(text[a:b]))
     return [i for i in items if id(i) not in gone], told
@@ -136,7 +110,7 @@ def _remark(run: list[Item], text: str) -> bool:
 def _events(parts: list[Piece]) -> list[list[Item]]:
     """An open house on Saturday from 9 to 15. ... during that time: only the time is used."""
     found: list[list[Item]] = []
-    for piece, after in itertools.pairwise(parts):
+    for piece, after in pairwise(parts):
         same = [i for i in after.items if i.kind is K.TIME and i.value.same]
         timed = [i for i in piece.items if i.kind is K.TIME and not i.value.same]
         if same and timed and piece.holds_only(K.FILLER, K.UNKNOWN, K.TIME, K.KEEP, K.USE):
@@ -206,8 +180,8 @@ def _trailing(piece: Piece, after: list[Piece], text: str) -> bool:
     unknown = [i for i in piece.items if i.kind is K.UNKNOWN]
     last = not after or piece.ender in _ENDS
     short = len(said.split()) <= 2 and len(unknown) > 0
-    noun = not said.split()[-1].lower().endswith(("ly", "er"))
-    return (piece.leader == "," and last and short and noun and piece.holds_only(K.UNKNOWN)
+    noun = not said.split()[-1].lower().endswith("ly")
+    return (piece.leader == "," and last and short and noun and piece.holds_only(K.UNKNOWN, K.CHANGE)
             and not _CARRYING.search(said))  # fmt: skip
 
 
@@ -225,7 +199,7 @@ def _is_around(piece: Piece, after: list[Piece], text: str) -> bool:
     if _CARRYING.search(spoken):
         return False
     why = piece.leader in ("because", "since") or words[0] in _WHY
-    if why and piece.holds_only(*_HARMLESS, *_NAMED):
+    if why and piece.holds_only(*_HARMLESS, *_NAMED, K.CHANGE):
         return True
     if piece.ender == ":" and after:
         own = any(i.kind in (K.SUBJECT, K.SIGNAL) for i in after[0].items)

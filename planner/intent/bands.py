@@ -186,7 +186,9 @@ def _is_firm(context: Context, signals: tuple[str, ...]) -> bool:
     """Plain above and below are hard where the signal is commanded directly or protected."""
     limited = {limit.signal for limit in context.site.limits}
     direct = ("battery", "heat_pump", "grid_connection", "air_unit")
-    return all(s in limited or kind_of(context.site, s.split(".", 1)[0]) in direct for s in signals)
+    kinds = {s: kind_of(context.site, s.split(".", 1)[0]) for s in signals}
+    set_ = {s.id for s in context.site.setpoints if kinds.get(s.id) == "equipment"}
+    return all(s in limited or s in set_ or kinds[s] in direct for s in signals)
 
 
 def _unit_note(said: Unit, unit: str, clause: Clause, context: Context) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ def is_beyond(clause: Clause, context: Context) -> bool:
 def _beyond(clause: Clause, context: Context, amount: Amount) -> str:
     """Names the range where the value cannot be reached at all."""
     assets = named_assets(clause.all(K.SUBJECT, K.SIGNAL))
-    if not assets or not amount.unit.name or _relative(clause, context):
+    if not assets or not amount.unit.name or is_relative(clause, context):
         return ""
     attributes = {i.value for i in clause.all(K.ATTRIBUTE)}
     signals, question = signals_of(context.site, assets, next(iter(attributes), ""), amount.unit)
@@ -129,7 +129,7 @@ def _beyond(clause: Clause, context: Context, amount: Amount) -> str:
     return f"the {name} {reach_words(context.site, signals[0])}; "
 
 
-def _relative(clause: Clause, context: Context) -> bool:
+def is_relative(clause: Clause, context: Context) -> bool:
     """`drop it five degrees`, `raise it by 2 °C`: by how much, not to what."""
     number = clause.all(K.NUMBER)[0]
     words = context.text[clause.start : number.start].lower().split()

@@ -69,7 +69,10 @@ class Clause:
     @property
     def leftover(self) -> list[Item]:
         """Items that carry meaning and that nobody explained."""
-        return [i for n, i in enumerate(self.items) if n not in self.taken and i.kind not in LIGHT]
+        return [
+            i for n, i in enumerate(self.items)
+            if n not in self.taken and (i.kind not in LIGHT or i.value == "rank")
+        ]  # fmt: skip
 
     @property
     def content(self) -> list[Item]:
@@ -104,7 +107,25 @@ def split(items: list[Item]) -> list[Clause]:
         # A joining `and` stays in the clause, as a function word.
         current.append(replace(item, kind=K.FILLER) if item.kind is K.BREAK else item)
     _close(clauses, current, opener)
-    return _join_halves(_carry_times(clauses))
+    return _join_halves(_carry_times(_join_times(clauses)))
+
+
+def _join_times(clauses: list[Clause]) -> list[Clause]:
+    """`..., 07-19 h, Mon-Fri`: times that stand beside each other are one."""
+    found: list[Clause] = []
+    for clause in clauses:
+        last = found[-1] if found else None
+        pair = last is not None and not (last.role or clause.role) and clause.opener == ","
+        if last is not None and pair and all(_mere_time(c) for c in (last, clause)):
+            found[-1] = Clause([*last.items, *clause.items], last.opener)
+        else:
+            found.append(clause)
+    return found
+
+
+def _mere_time(clause: Clause) -> bool:
+    times = clause.all(K.TIME)
+    return {i.kind for i in clause.content} == {K.TIME} and not any(i.value.until for i in times)
 
 
 def _carry_times(clauses: list[Clause]) -> list[Clause]:
@@ -190,19 +211,21 @@ def _joins_subjects(before: list[Item], after: list[Item], mark: Item) -> bool:
 def _join_halves(clauses: list[Clause]) -> list[Clause]:
     """Rejoin what a comma tore apart: `the battery, at least 20 %`; `tonight, no heat pump`."""
     joined: list[Clause] = []
-    for clause in clauses:
+    for n, clause in enumerate(clauses):
         kinds = {i.kind for i in clause.content}
         # A time behind a comma and before a full stop belongs to what went before it.
         trailing = len(joined) > 1 and joined[-1].opener == "," and clause.opener in _STOPS
         plain = joined and not joined[-1].role and not clause.role and not trailing
-        if plain and (_needs_more(joined[-1], kinds) or _belongs(joined[-1], clause)):
+        after = clauses[n + 1].opener if n + 1 < len(clauses) else "."
+        behind = _belongs(joined[-1], clause, after) if joined else False
+        if plain and (_needs_more(joined[-1], kinds) or behind):
             joined[-1] = Clause([*joined[-1].items, *clause.items], joined[-1].opener)
         else:
             joined.append(clause)
     return joined
 
 
-def _belongs(first: Clause, clause: Clause) -> bool:
+def _belongs(first: Clause, clause: Clause, after: str) -> bool:
     """`at most 48 °C, the hot water tank`: what a bound is of, behind it; `..., every day`."""
     kinds = {i.kind for i in clause.content}
     have = {i.kind for i in first.content}
@@ -213,20 +236,17 @@ def _belongs(first: Clause, clause: Clause) -> bool:
         return named and bound and not have & {K.SUBJECT, K.SIGNAL, *_ROLES}
     if clause.opener == "," and kinds and kinds <= {K.HARD, K.SOFT}:
         return bool(have & {*_AMOUNTS, K.OFF})
-    at_end = kinds == {K.TIME} and clause.opener == ","
-    days = [i.value for i in first.all(K.TIME)]
-    if at_end and have & {K.OFF, *_AMOUNTS} and len(days) == 1 and _whole(days[0]):
-        return all(i.value.daily or i.value.open_hours for i in clause.all(K.TIME))
+    if kinds == {K.TIME} and clause.opener == "," and after in _STOPS:
+        times = [i.value for c in (first, clause) for i in c.all(K.TIME)]
+        own = first.all(K.TIME)
+        fits = not any("Two times" in q for q in combine(times).questions)
+        open_ = any(t.until for t in times)
+        return bool(own) and fits and not open_ and bool(have & {K.OFF, *_AMOUNTS})
     recurs = kinds == {K.PER_DAY} or (
         kinds == {K.PER_DAY, K.TIME} and all(i.value == type(i.value)() for i in clause.all(K.TIME))
     )
     wish = bool(have & {*_AMOUNTS, K.OFF, K.RUN_TIME}) and K.PER_DAY not in have
     return recurs and wish
-
-
-def _whole(when: When) -> bool:
-    """Whether a time names days only, of which hours may follow: on Friday, 7:30 to 11:00."""
-    return bool(when.start or when.days) and not (when.daily or when.at or when.until)
 
 
 def _needs_more(first: Clause, kinds: set[K]) -> bool:

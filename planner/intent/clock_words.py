@@ -127,6 +127,7 @@ def read_at_sign(tokens: list[Token], i: int) -> Found:
     return spoken(tokens[i], tokens[i], "at"), 1, ""
 
 
+_NEAR = ("today", "tomorrow", "tonight", "day", "off", "service")
 _DAYS = ("weekdays", "weekday", "weekends", "working", "workdays", "time", "hours", "week")
 
 
@@ -134,18 +135,28 @@ def read_hours_of_days(tokens: list[Token], i: int) -> Found:
     """Thursday 9-12, Mon to Fri 7-18, 8 to 6 Monday to Friday: hours, for days are beside them."""
     if not _hour(tokens[i]) or i + 2 >= len(tokens) or not _hour(tokens[i + 2]):
         return None
-    if tokens[i + 1].text not in ("-", "–", "to") or _unit_at(tokens, i + 3):
+    if tokens[i + 1].text not in ("-", "–", "to", "and") or _unit_at(tokens, i + 3):
         return None
     after = [t.text for t in tokens[i + 3 : i + 6] if t.text not in ("on", "every", "each", "all")]
     before = tokens[i - 1].text if i else ""
-    ahead = before in DAY_NAMES or before in _DAYS
+    near = tokens[i - 2].text if i > 1 and before == "between" else ""
+    ahead = before in (*DAY_NAMES, *_DAYS, "tomorrow", "today") or near in (
+        *DAY_NAMES,
+        *_DAYS,
+        *_NEAR,
+    )
     behind = bool(after) and (after[0] in DAY_NAMES or after[0] in _DAYS[:5])
-    if not (ahead or behind) or before in ("from", "between"):
+    if not (ahead or behind) or before == "from" or (before == "between" and not near):
         return None
     first, last = tokens[i].value, tokens[i + 2].value
     if first > 12:  # weekends 16-26 may be a band
         return None
-    if last > 12 or (tokens[i + 1].text != "to" and 6 <= first < last):
+    clocks = last > 12 or (tokens[i + 1].text in ("-", "–") and 6 <= first < last)
+    if before == "between" and (not clocks or tokens[i + 1].text != "and"):
+        return None
+    if tokens[i + 1].text == "and" and before != "between":
+        return None
+    if clocks:
         words = f"{first:02.0f}:00 to {last:02.0f}:00"
         return spoken(tokens[i], tokens[i + 2], words), 3, words
     lead = Token("word", "from", tokens[i].start, tokens[i].start)

@@ -66,13 +66,19 @@ def _source(clause: Clause, context: Context, numbers: list[Amount]) -> tuple[st
         return (exact[0], "") if not named else ("", "")
     if not assets and not named and any(i.value == "soc" for i in clause.all(K.ATTRIBUTE)):
         assets = tuple(b.id for b in site.of_kind("battery"))
+    grams = bool(numbers) and numbers[0].unit.dimension in ("mass", "none")
+    if not assets and not named and grams:
+        carbon = any(i.value == "emissions" for i in clause.all(K.QUANTITY))
+        named = {"carbon"} if carbon and clause.take(K.QUANTITY) else named
     money = bool(numbers) and numbers[0].unit.dimension == "money"
     if not named and not assets and money and clause.take(K.QUANTITY, K.SPEND):
         named = {"import_price"}  # electricity costs more than 40 cents
     if named & {"import_price", "export_price", "carbon"}:
         only = {a for a in assets if kind_of(site, a) != "grid_connection"}
         return ("", "") if len(named) > 1 or only else (named.pop(), "")
+    outdoor = bool(assets) and all(kind_of(site, a) == "weather" for a in assets)
     if not assets and named:
+        outdoor = named == {"outdoor"}
         kind = {"outdoor": "weather", "pv": "pv"}[named.pop()]
         assets = tuple(a.id for a in site.of_kind(kind))
         if not assets:
@@ -87,6 +93,8 @@ def _source(clause: Clause, context: Context, numbers: list[Amount]) -> tuple[st
             "decides. A condition can be on a price, the carbon intensity, the weather, PV or load."
         )
     attributes = {i.value for i in clause.take(K.ATTRIBUTE)}
+    if outdoor and numbers[0].unit.dimension == "none":
+        attributes = attributes or {"temp"}  # below zero outside
     signals, question = signals_of(site, assets, next(iter(attributes), ""), numbers[0].unit)
     return ("", question) if question or len(signals) != 1 else (signals[0], "")
 

@@ -30,6 +30,7 @@ from planner.intent.notation import (
     read_weight_list,
     read_weights,
 )
+from planner.intent.notation import read_share as read_soc
 from planner.intent.number_words import read_half_of_unit, read_number, read_share
 from planner.intent.phrasing import phrasing_rules
 from planner.intent.quantities import MONEY_SIGNS, NO_UNIT, UNITS, Amount, Unit
@@ -81,7 +82,9 @@ def read_tokens(text: str, site: Site) -> Written:
                       *phrasing_rules(symbols), read_half_of_unit, read_share, read_number,
                       read_interval)  # fmt: skip
     written = rewrite(written, text, *phrasing_rules(symbols))
-    return rewrite(written, text, read_chain, read_equals, read_hour_span, read_hours_of_days)
+    return rewrite(
+        written, text, read_chain, read_soc, read_equals, read_hour_span, read_hours_of_days
+    )
 
 
 def _phrases(site: Site) -> dict[Phrase, tuple[K, Any]]:

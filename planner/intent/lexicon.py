@@ -98,13 +98,14 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "as cheaply as possible|cheapest|cheaply|as inexpensive as possible|save money|"
      "for as little money as possible"),
     (K.OBJECTIVE, "cost", "min cost|min costs|min energy cost|minimal cost|lowest cost"),
-    (K.OBJECTIVE, "emissions", "min emissions|min co2|min carbon|minimal emissions"),
+    (K.OBJECTIVE, "emissions", "green|min emissions|min co2|min carbon|minimal emissions"),
     (K.OBJECTIVE, "energy", "min energy|minimal energy"),
     (K.OBJECTIVE, "peak", "min peak|minimal peak"),
     (K.OBJECTIVE, "emissions", "as green as possible|as green as you can|as clean as you can|"
      "lowest possible emissions|lowest carbon|as clean as possible|greenest|"
      "as climate friendly as possible"),
-    (K.OBJECTIVE, "comfort", "as comfortable as possible|comfy|comfortable|cosy|cozy"),
+    (K.OBJECTIVE, "comfort", "max comfort|maximum comfort|best comfort|best possible comfort|"
+     "as comfortable as possible|comfy|comfortable|cosy|cozy"),
     (K.OBJECTIVE, "energy", "as efficient as possible|as little electricity as you can|"
      "as little energy as you can|as little power as possible|as efficiently as you can|"
      "as efficiently as possible|as little energy as possible|as little electricity as possible"),
@@ -175,9 +176,10 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "on no account|in no case|at no time"),
     (K.NOT, "soft", "should not|shouldn't|rather not|preferably not|try not to|if possible not"),
     (K.HARD, None, "must|always|strictly|strict|hard|at all times|absolutely|without exception|"
-     "in any case|whatever happens|no matter what|binding|come what may|without fail|at any time|"
-     "at any cost|in all cases|under any condition|guarantee|guaranteed|guaranteeing|"
-     "under all circumstances|all the time|under any circumstances|shall|mandatory"),
+     "in any case|whatever happens|no matter what|binding|come what may|without fail|"
+     "not even for a minute|not even once|not even briefly|at any time|at any cost|in all cases|"
+     "under any condition|guarantee|guaranteed|guaranteeing|under all circumstances|all the time|"
+     "under any circumstances|shall|mandatory"),
     (K.SOFT, None, "if possible|if it is possible|if you can|if you could|if at all possible|"
      "if feasible|if it can be done|if that is possible|if it's possible|wherever possible|"
      "it is preferred that|it would be nice if|it would be good if|would be nice|nice to have|"
@@ -240,7 +242,9 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "after a stop|between runs|when running"),
     (K.CHANGE, None, "change|changes|changed|changing|adjust|adjusted|adjusting|vary|varies|ramp|"
      "ramping|ramps|ramp rate|rate of change|more often than|more frequently than"),
-    (K.RESERVE, None, "reserve|back for outages|back for an outage|back for emergencies|"
+    (K.RESERVE, None, "reserve|in case the power goes out|if the power goes out|"
+     "in case power goes out|in case of outages|if there is an outage|should the grid fail|"
+     "in case of power failure|back for outages|back for an outage|back for emergencies|"
      "for power outages|for a power outage|for power failures|emergency power|in reserve|"
      "as a reserve|as reserve|for an outage|for outages|for a power cut|for power cuts|"
      "for a blackout|for blackouts|for an emergency|for blackout|for outage|for emergencies|"
@@ -298,26 +302,28 @@ _WORDS: tuple[tuple[K, Any, str], ...] = (
      "falling|sink|sinks|rise|rises|rising|climb|climbs|get|gets|getting|move|moves|drift|drifts|"
      "drifting|float|floats|slide|slides|relax|settle|cool off|drift down|drift up|go down|go up|"
      "come down|sag|dip"),
-    (K.FILLER, None, "the|see|sees|take care that|see to it that|ask you to|asks you to|us to|"
-     "at present|for now|for the time being|at the moment|these days|left|then please|therefore|"
-     "hence|thus|moreover|furthermore|additionally|independently of that|in addition|as well|"
-     "up or down|in either direction|either way|in both directions|either direction|both ways|"
-     "in total|together|altogether|everything|kindly|grateful|i would|you would|wish|wants us to|"
-     "asks us to|asked us to|tells us to|told us to|requires us to|required to|it is|simply|"
-     "basically|really|actually|again|however long|already|now please|the latter|applies|"
-     "this applies|apply|effective immediately|with immediate effect|in general|is enough|"
-     "are enough|is sufficient|suffices|will do|generally|thank you|i need|we need|i want|we want|"
-     "i would like|we would like|a|an|of|in|on|at|please|to|is|are|be|been|being|we|i|you|want|"
-     "wants|would|like|my|our|your|that|so|just|for|by|as|make|makes|sure|ensure|ensuring|its|"
-     "their|me|us|need|needs|will|there|from|into|turn|turned|switch|shut|within|have|has|having|"
-     "all|both|each|every|any|always within|hi|hello|thanks|thank|band|range|degrees of|our own|"
-     "operation|during|goal|objective|target|aim|ever|i'd|we'd|this|than|possible|value|values|"
-     "amount|total|overall|site|here|which|do|does|back|it's|has to|have to|got to|could you|"
-     "can you|would you|let us|matter|matters|count|counts|good morning|good evening|"
-     "good afternoon|hey|dear all|making|worth|last|lasts|equally|alike|in equal parts|give|giving|"
-     "assign|for the meeting|for a meeting|for the visitors|for guests|for the guests|"
-     "for the event|produces|produce|producing|generates|generate|delivers|deliver|let's|i'm|we're|"
-     "currently|plan|schedule|case|level of|rate|rates|speed|use of"),
+    (K.FILLER, None, ", that is|, i . e .|, ie|, namely|, meaning|the|see|sees|take care that|"
+     "see to it that|quick one|quick note|quick request|one more thing|one thing|small request|"
+     "short note|just a note|ask you to|asks you to|us to|at present|for now|for the time being|"
+     "at the moment|these days|left|then please|therefore|hence|thus|moreover|furthermore|"
+     "additionally|independently of that|in addition|as well|up or down|in either direction|"
+     "either way|in both directions|either direction|both ways|in total|together|altogether|"
+     "everything|kindly|grateful|i would|you would|wish|wants us to|asks us to|asked us to|"
+     "tells us to|told us to|requires us to|required to|it is|simply|basically|really|actually|"
+     "again|however long|already|now please|the latter|applies|this applies|apply|"
+     "effective immediately|with immediate effect|in general|is enough|are enough|is sufficient|"
+     "suffices|will do|generally|thank you|i need|we need|i want|we want|i would like|"
+     "we would like|a|an|of|in|on|at|please|to|is|are|be|been|being|we|i|you|want|wants|would|like|"
+     "my|our|your|that|so|just|for|by|as|make|makes|sure|ensure|ensuring|its|their|me|us|need|"
+     "needs|will|there|from|into|turn|turned|switch|shut|within|have|has|having|all|both|each|"
+     "every|any|always within|hi|hello|thanks|thank|band|range|degrees of|our own|operation|during|"
+     "goal|objective|target|aim|ever|i'd|we'd|this|than|possible|value|values|amount|total|overall|"
+     "site|here|which|do|does|back|it's|has to|have to|got to|could you|can you|would you|let us|"
+     "matter|matters|count|counts|good morning|good evening|good afternoon|hey|dear all|making|"
+     "worth|last|lasts|equally|alike|in equal parts|give|giving|assign|for the meeting|"
+     "for a meeting|for the visitors|for guests|for the guests|for the event|produces|produce|"
+     "producing|generates|generate|delivers|deliver|let's|i'm|we're|currently|plan|schedule|case|"
+     "level of|rate|rates|speed|use of"),
 )  # fmt: skip
 
 NUMBER_WORDS = {

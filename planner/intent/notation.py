@@ -17,7 +17,9 @@ _LARGER = ("comfort", "reliability", "throughput")
 
 def read_chain(tokens: list[Token], i: int) -> Found:
     """20 <= x <= 26 °C: x between 20 and 26 °C."""
-    if tokens[i].kind != "number":
+    minus = tokens[i].kind == "dash" and touching(tokens, i, 2)
+    at, i = i, i + minus
+    if tokens[i].kind != "number" or (at and not minus and tokens[at - 1].kind == "dash"):
         return None
     unit = _unit_length(tokens, i + 1)
     j = i + 1 + unit
@@ -29,7 +31,7 @@ def read_chain(tokens: list[Token], i: int) -> Found:
         if tokens[k].text in _LESS and tokens[k + 1].kind == "number":
             name = tokens[j + 1 : k]
             first, last = tokens[i], tokens[k + 1]
-            low, high, extra = first.value, last.value, ""
+            low, high, extra = (-first.value if minus else first.value), last.value, ""
             share = [t.text for t in name] == ["soc"] and high <= 1.0
             if share and not _unit_length(tokens, k + 2):
                 low, high, extra = 100 * low, 100 * high, " %"
@@ -37,8 +39,32 @@ def read_chain(tokens: list[Token], i: int) -> Found:
             words += [*spoken(first, last, "and"), number_token(high, first, last)]
             words += spoken(first, last, extra.strip()) if extra else []
             note = f"{low:g} to {high:g} %" if extra else ""
-            return [*name, *words], k + 2 - i, note
+            return [*name, *words], k + 2 - at, note
     return None
+
+
+def read_share(tokens: list[Token], i: int) -> Found:
+    """SoC >= 0.4: a share of one, where no unit stands behind it."""
+    if tokens[i].text != "soc" or i + 2 >= len(tokens):
+        return None
+    j = i + 1 + (tokens[i + 1].text == "in")
+    if texts(tokens, j, 1) == ("between",) and texts(tokens, j + 2, 1) == ("and",):
+        ends = tokens[j + 1 : j + 4 : 2]
+        if len(ends) == 2 and all(t.kind == "number" and 0 <= t.value <= 1 for t in ends):
+            if _unit_length(tokens, j + 4):
+                return None
+            low, high = (number_token(100 * t.value, t, t) for t in ends)
+            found = [tokens[i], tokens[j], low, tokens[j + 2], high]
+            note = f"{low.text} to {high.text} %"
+            return [*found, *spoken(ends[1], ends[1], "%")], j + 4 - i, note
+    number = tokens[i + 2]
+    sign = tokens[i + 1].text in (*_LESS, ">=", ">", "≥", "=")
+    share = number.kind == "number" and 0 < number.value < 1 and not _unit_length(tokens, i + 3)
+    if not (sign and share):
+        return None
+    value = 100 * number.value
+    found = [tokens[i], tokens[i + 1], number_token(value, number, number)]
+    return [*found, *spoken(number, number, "%")], 3, f"{value:g} %"
 
 
 def _unit_length(tokens: list[Token], i: int) -> int:

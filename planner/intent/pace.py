@@ -97,7 +97,8 @@ def _targets(clause: Clause, context: Context, unit: Unit) -> tuple[tuple[str, .
 
 
 def _direction(clause: Clause, context: Context) -> str:
-    words = context.text[clause.start : clause.end].lower()
+    spans = [i for i in clause.items if i.kind not in (K.SUBJECT, K.SIGNAL)]  # the lower tanks
+    words = " ".join(context.text[i.start : i.end] for i in spans).lower()
     up = clause.has(K.UP) or any(w in words for w in _UP if w not in ("warm", "heat", "charge"))
     down = clause.has(K.DOWN) or any(w in words for w in _DOWN if w not in ("cool", "discharge"))
     if clause.has(K.HEAT) or clause.has(K.CHARGE):
@@ -114,6 +115,8 @@ def parse_minimum_time(clause: Clause, context: Context) -> Wish | None:
         return None
     state = _state(clause)
     least = clause.has(K.AT_LEAST) or (clause.has(K.NOT) and clause.has(K.CHANGE))
+    if clause.has(K.NOT) and not clause.has(K.CHANGE):
+        return None
     if not state or not least or clause.has(K.AT_MOST):
         return None
     points, question = _points(clause, context, state)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from planner.intent.aims import parse_objective, parse_order, parse_share
 from planner.intent.bands import parse_bound, parse_reserve
-from planner.intent.bounds import exact_question, is_beyond
+from planner.intent.bounds import exact_question, is_beyond, is_relative
 from planner.intent.clause import Clause
 from planner.intent.lexicon import Item, K
 from planner.intent.pace import parse_minimum_time, parse_rate
@@ -59,7 +59,9 @@ def read_clause(clause: Clause, context: Context) -> tuple[Wish, list[Item]]:
             return wish, []
         words = ", ".join(f"“{context.text[i.start : i.end]}”" for i in attempt.leftover)
         question = f"What does {words} mean in {quote(clause, context)}? Say it in other words."
-        beyond = tuple(r for c in wish.constraints for r in refused_constraint(c, context.site))
+        by = len(clause.all(K.NUMBER)) == 1 and is_relative(clause, context)
+        held = () if by else wish.constraints
+        beyond = tuple(r for c in held for r in refused_constraint(c, context.site))
         asked = (*wish.questions, *beyond, question)
         return Wish(questions=asked, refused=(*wish.refused, *beyond)), attempt.leftover
     if {i.kind for i in clause.content} == {K.TIME}:

@@ -37,6 +37,22 @@ def no_flow(tokens: list[Token], i: int) -> Found:
     return None
 
 
+def stop_flow(tokens: list[Token], i: int) -> Found:
+    """Stop buying: don't; export nothing: no export; freezing outside: below freezing."""
+    word = texts(tokens, i, 2)
+    if word[:1] == ("stop",) and word[1:] and word[1].endswith("ing"):
+        return spoken(tokens[i], tokens[i], "not"), 1, ""
+    if word[1:] == ("nothing",) and word[0] in _FLOWS:
+        return spoken(tokens[i], tokens[i + 1], f"no {word[0]}"), 2, ""
+    if word[1:] == ("freezing",) and word[0] in ("is", "it's"):
+        return spoken(tokens[i], tokens[i + 1], "below freezing"), 2, ""
+    if word in (("min", "on"), ("min", "off")):
+        after = tokens[i + 2].kind if i + 2 < len(tokens) else ""
+        words = f"{word[1]} time at least"
+        return (spoken(tokens[i], tokens[i + 1], words), 2, "") if after == "number" else None
+    return None
+
+
 def until_value(tokens: list[Token], i: int) -> Found:
     """May fall until 18, is allowed until 27 C: a value, not a time."""
     if tokens[i].text not in ("until", "till", "til") or i + 1 >= len(tokens):
@@ -50,7 +66,7 @@ def until_value(tokens: list[Token], i: int) -> Found:
     if (unit and unit.dimension in ("temperature", "ratio", "length", "voltage")) or (
         moves and tokens[i - 1].text != "up" and tokens[i - 1].text != "down"
     ):
-        return spoken(tokens[i], tokens[i], "to"), 1, ""
+        return spoken(tokens[i], tokens[i], "to"), 1, "to"
     return None
 
 
@@ -66,7 +82,8 @@ def up_to(tokens: list[Token], i: int) -> Found:
 def price_is(tokens: list[Token], i: int) -> Found:
     """Power is dearer than: the price is above."""
     word = texts(tokens, i, 5)
-    if word[:1] not in (("power",), ("electricity",), ("energy",)) or word[1:2] != ("is",):
+    verbs = (("is",), ("gets",), ("becomes",), ("goes",))
+    if word[:1] not in (("power",), ("electricity",), ("energy",)) or word[1:2] not in verbs:
         return None
     if word[3:4] == ("than",) and word[2] in (*_DEAR, "cheaper"):
         side = "below" if word[2] == "cheaper" else "above"
@@ -107,6 +124,38 @@ def out_of_service(tokens: list[Token], i: int) -> Found:
     if ends and (verb or before in _DOWN_BEFORE) and before not in ("go", "goes"):
         return spoken(tokens[i], tokens[i], "out of service"), 1, "out of service"
     return None
+
+
+def shut_down(tokens: list[Token], i: int) -> Found:
+    """Shut the east unit down, take it out: off."""
+    if tokens[i].text not in ("down", "out", "offline") or not i:
+        return None
+    verbs = [t.text for t in tokens[max(0, i - 5) : i]]
+    verb = next(
+        (v for v in reversed(verbs) if v in ("shut", "take", "bring", "switch")), ""
+    )
+    marks = any(t.kind in ("mark", "number") for t in tokens[max(0, i - 5) : i])
+    number = i + 1 < len(tokens) and tokens[i + 1].text in ("to", "below", "by", "of")
+    if not verb or marks or number or (verb in ("take", "bring") and tokens[i].text == "out"):
+        return None
+    return spoken(tokens[i], tokens[i], "off"), 1, ""
+
+
+def then_time(tokens: list[Token], i: int) -> Found:
+    """South rooms 22-23 C then: in the time that was named."""
+    last = i + 1 >= len(tokens) or tokens[i + 1].text in (".", ";", "!", "\n")
+    before = tokens[i - 1] if i else None
+    if tokens[i].text != "then" or not last or before is None or before.kind in ("mark", "dash"):
+        return None
+    return spoken(tokens[i], tokens[i], "during that time"), 1, ""
+
+
+def nothing_above(tokens: list[Token], i: int) -> Found:
+    """Nothing above 50 kW from the grid: not above."""
+    sides = ("above", "over", "below", "under", "more", "less")
+    if tokens[i].text != "nothing" or texts(tokens, i + 1, 1) not in [(s,) for s in sides]:
+        return None
+    return spoken(tokens[i], tokens[i], "not"), 1, ""
 
 
 def one_o_clock(tokens: list[Token], i: int) -> Found:
@@ -174,4 +223,4 @@ def phrasing_rules(symbols: Symbols) -> tuple[Rule, ...]:
         return (spoken(tokens[i], tokens[i], "and"), 1, "") if close and both else None
 
     return (each_run, either, listed, tops, no_flow, until_value, up_to, price_is, from_grid,
-            out_of_service, one_o_clock)  # fmt: skip
+            out_of_service, one_o_clock, shut_down, then_time, nothing_above, stop_flow)  # fmt: skip

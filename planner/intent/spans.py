@@ -143,6 +143,8 @@ def read_days(tokens: list[Token], i: int, now: Now) -> Found:
     ):
         monday = now.today + timedelta(days=7 - now.today.weekday())
         return _whole_days(monday, 7, now), j + n
+    if n := said(tokens, j, "this week"):
+        return _whole_days(now.today, 7 - now.today.weekday(), now), j + n
     found = read_day(tokens, j, now)
     if found is None:
         return None

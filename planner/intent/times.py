@@ -263,4 +263,4 @@ def _duration(tokens: list[Token], i: int, now: Now) -> Found:
         end, _ = wall_to_utc(now.today + timedelta(days=length // DAY_S), seconds, now)
     else:
         end = now.instant + timedelta(seconds=min(length, 1000 * DAY_S))
-    return When(end=end, until=True), j + 1
+    return When(end=end, until=True, length_s=length), j + 1

@@ -12,7 +12,7 @@ _KIND_WORDS = {
     "heat_pump": ("heat pump", "heatpump", "heat pumps"),
     "buffer_tank": ("tank", "buffer tank", "tanks"),
     "zone": ("zones", "all zones", "offices", "spaces", "indoors", "indoor", "inside", "room"),
-    "air_unit": ("air units", "all air units", "hvac"),
+    "air_unit": ("air units", "all air units", "hvac", "units", "heat pumps", "air handlers"),
     "weather": ("outdoor", "outdoors"),
 }
 

@@ -17,6 +17,7 @@ class When:
     the half of the day is not known (the question about it is in `questions`). part: the part of
     the day that `daily` stands for. every: it comes back each day. same: the time said before.
     rest: the rest of the day. step_s: of the site, for `open_at`.
+    length_s: elapsed time from now, or from a beginning that stands beside it.
     """
 
     start: datetime | None = None
@@ -33,6 +34,7 @@ class When:
     rest: bool = False
     open_at: int | None = None
     step_s: int = 0
+    length_s: float = 0.0
     notes: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
 
@@ -72,9 +74,13 @@ def combine(spans: list[When]) -> When:
             whole.rest or span.rest,
             whole.open_at if whole.open_at is not None else span.open_at,
             whole.step_s or span.step_s,
+            whole.length_s or span.length_s,
             whole.notes + span.notes,
             whole.questions + span.questions + questions,
         )
+    if whole.start and whole.end and whole.end <= whole.start:
+        ask = "The time ends before it begins: from when until when?"
+        whole = replace(whole, questions=(*whole.questions, ask))
     return whole
 
 
@@ -102,6 +108,12 @@ def _settled(spans: list[When]) -> list[When]:
             span = replace(span, clock=clock, at=True, open_at=None, questions=(),
                            notes=(*span.notes, note))  # fmt: skip
         found.append(span)
+    begins = next((s.start for s in found if s.start and not s.end), None)
+    if begins is not None:  # for two hours from noon
+        found = [
+            replace(s, end=begins + timedelta(seconds=s.length_s), until=False) if s.length_s else s
+            for s in found
+        ]
     said = next((s.daily for s in found if s.daily and not s.part), None)
     if said is not None and _asks_working_hours(found):
         # While people are in, that is 8 to 18: the hours that were named settle which are meant.

@@ -1,0 +1,42 @@
+"""Meetings and visits that say where and when the wish behind them holds."""
+
+from itertools import pairwise
+
+from planner.intent.lexicon import Item, K
+from planner.intent.pieces import pieces
+
+_WORDS = """
+    meeting meetings meets meet board visitor visitors visit visits visiting guest guests conference
+    training party exam exams class classes client clients customer customers inspection workshop
+    seminar seminars presentation lecture tour interview course delivery audit event events function
+    reception ceremony rehearsal open house people team staff tenants session
+"""
+_EVENTS = frozenset(_WORDS.split())
+
+
+def gatherings(items: list[Item], text: str) -> tuple[list[Item], list[tuple[int, int]]]:
+    """`client meeting north offices tomorrow 10-12, 22 °C ± 1`: where and when the wish holds.
+
+    What gathers there is set aside; the place and the time go to the wish behind the comma.
+    """
+    parts = pieces(items, text)
+    kept, told = list(items), list[tuple[int, int]]()
+    for piece, after in pairwise(parts):
+        words = [i for i in piece.items if i.kind is K.UNKNOWN]
+        whole = piece.holds_only(K.FILLER, K.UNKNOWN, K.TIME, K.SUBJECT, K.KEEP, K.USE)
+        named = {i.kind for i in piece.items} >= {K.TIME, K.SUBJECT}
+        events = [
+            text[i.start : i.end].lower() for i in words if i.value not in ("since", "because")
+        ]
+        own = any(i.kind in (K.SUBJECT, K.SIGNAL) and i.value for i in after.items)
+        amount = any(i.kind in (K.NUMBER, K.RANGE) for i in after.items)
+        if not (whole and named and events and piece.ender == "," and amount and not own):
+            continue
+        if not set(events) <= _EVENTS:
+            continue
+        marks = [i for i in items if i.kind is K.BREAK
+                 and piece.items[-1].end <= i.start <= after.items[0].start]  # fmt: skip
+        gone = {id(i) for i in (*words, *marks)}
+        kept = [i for i in kept if id(i) not in gone]
+        told.append((words[0].start, words[-1].end))
+    return kept, told
