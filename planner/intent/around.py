@@ -12,8 +12,9 @@ from planner.intent.gatherings import gatherings
 from planner.intent.lexicon import Item, K
 from planner.intent.pieces import Piece, pieces
 
-_HELLO = ("team", "folks", "guys", "colleagues", "everyone", "operator", "operators", "dear", "hi", "hello", "hey", "good morning", "good evening", "good afternoon", "morning",
-          "greetings", "to whom it may concern", "attention", "attn")  # fmt: skip
+_HELLO = ("team", "folks", "guys", "colleagues", "everyone", "operator", "operators", "dear", "hi",
+          "hello", "hey", "good morning", "good evening", "good afternoon", "morning", "greetings",
+          "to whom it may concern", "attention", "attn")  # fmt: skip
 _BYE = ("thanks", "thank you", "thank", "many thanks", "regards", "kind regards", "best regards",
         "best", "best wishes", "cheers", "sincerely", "yours", "yours sincerely", "br", "rgds",
         "kr", "warm regards", "thx", "ta", "greetings", "yours faithfully", "cordially",
@@ -31,8 +32,8 @@ _CARRYING = re.compile(
     r"\b(hours?|occupied|unoccupied|occupancy|outside|days?|nights?|weeks?|months?|years?|seasons?|"
     r"summer|winter|spring|autumn|christmas|easter|holidays?|shifts?|mornings?|evenings?|"
     r"afternoons?|weekends?|lunch|dawn|dusk|sunrise|sunset|always|until|every|each|all|none|half|"
-    r"double|twice|quarter|not|no|never|nothing|neither|nor|without|except|unless|instead|less|more|"
-    r"fewer|only|limits?|cap|max|min|targets?|bands?|ranges?|degrees?|temperatures?|warm|cold|cool|"
+    r"double|twice|quarter|not|no|never|nothing|neither|nor|without|except|unless|instead|less|"
+    r"more|fewer|only|limits?|cap|max|min|targets?|bands?|ranges?|degrees?|temperatures?|warm|cold|cool|"
     r"heat|hot|priority|important|cannot|stop|start|off|high|low)\b|n't\b",
     re.IGNORECASE,
 )
@@ -181,7 +182,8 @@ def _trailing(piece: Piece, after: list[Piece], text: str) -> bool:
     last = not after or piece.ender in _ENDS
     short = len(said.split()) <= 2 and len(unknown) > 0
     noun = not said.split()[-1].lower().endswith("ly")
-    return (piece.leader == "," and last and short and noun and piece.holds_only(K.UNKNOWN, K.CHANGE)
+    mere = piece.holds_only(K.UNKNOWN, K.CHANGE)
+    return (piece.leader == "," and last and short and noun and mere
             and not _CARRYING.search(said))  # fmt: skip
 
 

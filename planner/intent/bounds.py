@@ -133,7 +133,7 @@ def is_relative(clause: Clause, context: Context) -> bool:
     """`drop it five degrees`, `raise it by 2 °C`: by how much, not to what."""
     number = clause.all(K.NUMBER)[0]
     words = context.text[clause.start : number.start].lower().split()
-    moves = clause.has(K.MOVE, K.UP, K.DOWN, K.MINIMISE)
+    moves = clause.has(K.MOVE, K.UP, K.DOWN, K.MINIMISE, K.LOW)
     return moves and (not words or words[-1] not in ("to", "at", "of", "above", "below", "="))
 
 

@@ -229,13 +229,13 @@ def _belongs(first: Clause, clause: Clause, after: str) -> bool:
     """`at most 48 °C, the hot water tank`: what a bound is of, behind it; `..., every day`."""
     kinds = {i.kind for i in clause.content}
     have = {i.kind for i in first.content}
+    if clause.opener == "," and kinds and kinds <= {K.HARD, K.SOFT}:
+        return bool(have & {*_AMOUNTS, K.OFF})
     if clause.opener == "," and kinds and kinds <= {*_TOPIC, K.LET, K.HARD, K.SOFT, K.ATTRIBUTE}:
         named = bool(kinds & {K.SUBJECT, K.SIGNAL})
         bound = bool(have & set(_AMOUNTS)) and bool(have & set(_BOUNDS))
         bound = bound or K.DURATION in have
         return named and bound and not have & {K.SUBJECT, K.SIGNAL, *_ROLES}
-    if clause.opener == "," and kinds and kinds <= {K.HARD, K.SOFT}:
-        return bool(have & {*_AMOUNTS, K.OFF})
     if kinds == {K.TIME} and clause.opener == "," and after in _STOPS:
         times = [i.value for c in (first, clause) for i in c.all(K.TIME)]
         own = first.all(K.TIME)

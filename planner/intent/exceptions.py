@@ -17,7 +17,7 @@ def read_exception(clause: Clause, context: Context) -> tuple[Context, tuple[str
 
     The clause's items that the exception explains are taken.
     """
-    clause.take(K.EXCEPT, K.NOT)
+    clause.take(K.EXCEPT)
     assets = named_assets(clause.take(K.SUBJECT, K.SIGNAL))
     whens, questions = _times(clause)
     at = next((i for i in range(len(context.before) - 1, -1, -1)
@@ -69,6 +69,9 @@ def _excepted(
     found: list[Constraint] = []
     for constraint in constraints:
         rest, cut = _divided(constraint, assets)
+        whole = bool(assets_of(constraint)) and set(assets_of(constraint)) <= set(assets)
+        if rest is constraint and windows and whole:
+            rest, cut = None, constraint  # starts and totals are of one machine
         found += [rest] if rest is not None else []
         found += [_in_part(cut, windows)] if cut is not None and windows else []
     return tuple(found), ""

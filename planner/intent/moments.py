@@ -106,8 +106,9 @@ def read_moment(
         return None
     at = clock[1] + said(tokens, clock[1], "on")
     day = read_day(tokens, at, now)
-    listed = tokens[at + 1 : at + 3] if day else []
-    if day is None or (len(listed) == 2 and listed[0].text == "," and listed[1].text in DAY_NAMES):
+    listed = [t.text for t in tokens[at + 1 : at + 3]] if day else []
+    several = listed[:1] in ([","], ["to"], ["through"], ["-"]) and set(listed[1:]) & set(DAY_NAMES)
+    if day is None or several:
         return clock  # at 16:00 on Mon, Tue and Wed: hours of several days
     both = replace(clock[0], day=day[0].day, day_last=True, doubt=day[0].doubt or clock[0].doubt)
     return _with_part(both, day[0].part), day[1]

@@ -27,7 +27,7 @@ def parse_rate(clause: Clause, context: Context) -> Wish | None:
     if len(numbers) != 1 or numbers[0].doubt or clause.has(K.RANGE, K.AT_LEAST, K.BELOW):
         return None
     nots, above = clause.has(K.NOT), clause.has(K.ABOVE)
-    if nots != above or not (above or clause.has(K.AT_MOST)):
+    if nots != above or above == clause.has(K.AT_MOST) or len(clause.all(K.NOT)) > 1:
         return None
     unit = numbers[0].unit
     if unit.dimension in ("energy", "money", "mass", "none"):
@@ -115,7 +115,7 @@ def parse_minimum_time(clause: Clause, context: Context) -> Wish | None:
         return None
     state = _state(clause)
     least = clause.has(K.AT_LEAST) or (clause.has(K.NOT) and clause.has(K.CHANGE))
-    if clause.has(K.NOT) and not clause.has(K.CHANGE):
+    if clause.has(K.NOT, K.ABOVE) and not clause.has(K.CHANGE):
         return None
     if not state or not least or clause.has(K.AT_MOST):
         return None

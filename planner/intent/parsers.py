@@ -55,7 +55,8 @@ def read_clause(clause: Clause, context: Context) -> tuple[Wish, list[Item]]:
         if wish.constraints and attempt.take(K.FIRST):
             wish = replace(wish, foremost=True, order=(wish.assets,))
         unknown = [i for i in attempt.leftover if i.kind is K.UNKNOWN]
-        if not attempt.leftover or (wish.questions and not unknown):
+        asks = wish.questions and not wish.inverted
+        if not attempt.leftover or (asks and not unknown):
             return wish, []
         words = ", ".join(f"“{context.text[i.start : i.end]}”" for i in attempt.leftover)
         question = f"What does {words} mean in {quote(clause, context)}? Say it in other words."

@@ -131,9 +131,7 @@ def shut_down(tokens: list[Token], i: int) -> Found:
     if tokens[i].text not in ("down", "out", "offline") or not i:
         return None
     verbs = [t.text for t in tokens[max(0, i - 5) : i]]
-    verb = next(
-        (v for v in reversed(verbs) if v in ("shut", "take", "bring", "switch")), ""
-    )
+    verb = next((v for v in reversed(verbs) if v in ("shut", "take", "bring", "switch")), "")
     marks = any(t.kind in ("mark", "number") for t in tokens[max(0, i - 5) : i])
     number = i + 1 < len(tokens) and tokens[i + 1].text in ("to", "below", "by", "of")
     if not verb or marks or number or (verb in ("take", "bring") and tokens[i].text == "out"):
@@ -223,4 +221,5 @@ def phrasing_rules(symbols: Symbols) -> tuple[Rule, ...]:
         return (spoken(tokens[i], tokens[i], "and"), 1, "") if close and both else None
 
     return (each_run, either, listed, tops, no_flow, until_value, up_to, price_is, from_grid,
-            out_of_service, one_o_clock, shut_down, then_time, nothing_above, stop_flow)  # fmt: skip
+            out_of_service, one_o_clock, shut_down, then_time, nothing_above,
+            stop_flow)  # fmt: skip

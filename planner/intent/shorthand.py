@@ -98,9 +98,11 @@ def _short_rule(symbols: Symbols) -> Rule:
     def short(tokens: list[Token], i: int) -> Found:
         for n in (4, 3, 2):
             pair = texts(tokens, i, n)
-            if len(pair) == n and pair in _PAIRS and (n > 2 or touching(tokens, i, n)
-                                                      or ("." not in pair and pair[1] != "/"
-                                                      and _hyphen(tokens, i))):  # fmt: skip
+            unit = bool(i) and pair == ("w", "/") and _after_number(tokens, i)
+            if len(pair) < n or pair not in _PAIRS or unit:
+                continue
+            hyphened = "." not in pair and pair[1] != "/" and _hyphen(tokens, i)
+            if n > 2 or touching(tokens, i, n) or hyphened:
                 return spoken(tokens[i], tokens[i + n - 1], _PAIRS[pair]), n, ""
         word = _SHORT.get(tokens[i].text)
         if word is None or (tokens[i].text,) in symbols.known:
@@ -110,6 +112,11 @@ def _short_rule(symbols: Symbols) -> Rule:
         return spoken(tokens[i], tokens[i], word), 1, ""
 
     return short
+
+
+def _after_number(tokens: list[Token], i: int) -> bool:
+    """Whether `W/` is the beginning of a unit, W/m2."""
+    return tokens[i - 1].kind == "number"
 
 
 def _hyphen(tokens: list[Token], i: int) -> bool:

@@ -44,7 +44,8 @@ _COMMON = {"teh": "the", "hte": "the", "th": "the", "adn": "and", "nad": "and", 
            "nto": "not", "fo": "of", "ot": "to", "thn": "than", "tahn": "than", "thna": "than",
            "wtih": "with", "wiht": "with", "abov": "above", "belo": "below", "frm": "from",
            "betw": "between", "taht": "that", "si": "is", "untl": "until", "utnil": "until",
-           "mroe": "more", "mor": "more", "moer": "more", "les": "less", "lesss": "less", "ech": "each",
+           "mroe": "more", "mor": "more", "moer": "more", "les": "less", "lesss": "less",
+           "ech": "each",
            "evry": "every", "temprature": "temperature"}  # fmt: skip
 _COMPARED = ("more", "less", "higher", "lower", "warmer", "colder", "hotter", "cooler", "fewer",
              "greater", "faster", "later", "other")  # fmt: skip

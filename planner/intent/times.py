@@ -39,7 +39,7 @@ def read_time(tokens: list[Token], i: int, now: Now, site: Site) -> Found:
     """The time expression at token i and the index after it, or None."""
     if week := said(tokens, i, *_WORK_WEEK):
         return When(days=WEEKDAYS[:5]), i + week
-    for reader in (_until, _from_to, _clock_range, _open_end, _duration):
+    for reader in (_until, _from_to, _moment_range, _clock_range, _open_end, _duration):
         found = reader(tokens, i, now)
         if found:
             return found
@@ -130,6 +130,18 @@ def _from_to(tokens: list[Token], i: int, now: Now) -> Found:
     return _span(first[0], second[0], now, until), second[1]
 
 
+def _moment_range(tokens: list[Token], i: int, now: Now) -> Found:
+    """Mon 13 Jul 00:00 - Fri 17 Jul 24:00: a day and a clock at both ends."""
+    first = read_moment(tokens, i, now, bare_allowed=False)
+    if first is None or first[0].day is None or first[0].seconds is None or first[0].day_last:
+        return None
+    link = said(tokens, first[1], "to", "-", "–", "—", "through", "until", "till")
+    second = read_moment(tokens, first[1] + link, now, bare_allowed=False) if link else None
+    if second is None or second[0].day is None or second[0].seconds is None:
+        return None
+    return _span(first[0], second[0], now, False), second[1]
+
+
 def _unit_follows(tokens: list[Token], i: int) -> bool:
     """Whether this is `from 20 to 24 °C`: a band and no time."""
     return any((t.text,) in UNITS for t in tokens[i : i + 1])
@@ -140,7 +152,7 @@ def _clock_range(tokens: list[Token], i: int, now: Now) -> Found:
     first = read_clock(tokens, i + between, now)
     if first is None:
         return None
-    links = ("and", "to") if between else ("to", "till", "until", "through", "-", "–", "—")
+    links = ("and", "to") if between else ("to", "-", "–", "—")
     link = said(tokens, first[1], *links)
     second = read_moment(tokens, first[1] + link, now) if link else None
     # A mere number is an hour only beside what can be nothing else: 4 to 9 pm, eight to noon.
