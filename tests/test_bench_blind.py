@@ -11,7 +11,7 @@ from graph.sitepack import load_site
 
 FOLDER = Path("scenarios/utterances")
 # Floors may rise; what was read wrongly without a word may never be more than none.
-EXACT = {("blind", "compiled"): 87, ("blind", "asked"): 64, ("blind", "refused"): 14}
+EXACT = {("blind", "compiled"): 92, ("blind", "asked"): 65, ("blind", "refused"): 15}
 SILENT = {"blind": 0, "own": 0}
 
 

@@ -15,7 +15,7 @@ from planner.intent.moments import WEEKDAYS, Now
 from planner.intent.parsers import read_clause
 from planner.intent.ranking import rank
 from planner.intent.references import References
-from planner.intent.refusals import paced_totals, refused_objectives, shares
+from planner.intent.refusals import asked_back, paced_totals, refused_objectives, shares
 from planner.intent.relaxations import overrides, relax
 from planner.intent.restate import constraint_words, restate
 from planner.intent.roles import Pending, otherwise, read_role
@@ -130,7 +130,12 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
     constraints, replaced = overrides(constraints)
     said += replaced
     refused += [r for c in constraints for r in refused_constraint(c, site)]
-    questions += [*asked, *unclear_constraints(constraints), *shares(wishes)]
+    questions += [
+        *asked_back(context.text),
+        *asked,
+        *unclear_constraints(constraints),
+        *shares(wishes),
+    ]
     horizon = choose_horizon(wishes, constraints, context.now)
     aims, assumed = assumed_aim(wishes, constraints, left, site)
     ranking = rank([*wishes, *aims], constraints)

@@ -12,6 +12,7 @@ _LESS = ("<=", "<", "≤", "=<")
 _STARTS = re.compile(r"n_?(start|starts|on|st)$|starts$")
 _ENDS = (".", ";", "\n", ":")
 _MOST_BETWEEN = 8  # tokens of the name between two bounds
+_MOST_ARROWS = 40  # of a text that are read as implications
 _LARGER = ("comfort", "reliability", "throughput")
 
 
@@ -282,8 +283,8 @@ def read_order(tokens: list[Token], i: int) -> Found:
 def read_implication(tokens: list[Token]) -> list[Token]:
     """`GHI > 500 W/m2 => P_charge >= 10 kW`: if ..., then ... ."""
     found = list(tokens)
-    i = 0
-    while i < len(found):
+    i = arrows = 0
+    while i < len(found) and arrows < _MOST_ARROWS:
         pair = texts(found, i, 2)
         arrow = 1 if pair[:1] in (("⇒",), ("→",)) else 0
         arrow = arrow or (2 if pair in (("=", ">"), ("-", ">")) and touching(found, i, 2) else 0)
@@ -295,6 +296,7 @@ def read_implication(tokens: list[Token]) -> list[Token]:
                 lead = [Token("word", "if", found[begin].start, found[begin].start)]
                 found = [*found[:begin], *lead, *found[begin:i], *then, *found[i + arrow :]]
                 i = begin + len(lead)
+                arrows += 1
         i += 1
     return found
 

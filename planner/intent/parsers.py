@@ -30,6 +30,13 @@ _GUARDS = re.compile(
 )
 
 
+_NEED_NOT = re.compile(
+    r"\b(need not|needn['’]t|no need|(?:do|does|did)(?:n['’]t| not) (?:have|need)|not necessary|"
+    r"not (?:required|needed|obliged)|unnecessary|no longer|any ?more)\b",
+    re.IGNORECASE,
+)
+
+
 def read_clause(clause: Clause, context: Context) -> tuple[Wish, list[Item]]:
     """The wish of a clause and the items that nobody explained.
 
@@ -40,6 +47,9 @@ def read_clause(clause: Clause, context: Context) -> tuple[Wish, list[Item]]:
         unknown = [i for i in clause.items if i.kind is K.UNKNOWN]
         ask = f"“{said.strip()}” is refused: limits and guards hold whatever is said. Leave it out."
         return Wish(questions=(ask,), refused=(ask,)), unknown
+    if _NEED_NOT.search(said) and clause.has(K.NUMBER, K.RANGE, K.OFF, K.STARTS):
+        ask = f"“{said.strip()}” says what need not be: what must hold, and when?"
+        return Wish(questions=(ask,)), [i for i in clause.items if i.kind is K.UNKNOWN]
     vague = clause.all(K.VAGUE)
     if vague:
         said = context.text[vague[0].start : vague[0].end]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from graph.site import Site
 from planner.intent.clause import Clause
 from planner.intent.lexicon import Item, K
+from planner.intent.subjects import kind_of
 from planner.intent.when import When, combine
 from planner.intent.wish import Context
 
@@ -21,7 +22,7 @@ class References:
 
     def resolved(self, clause: Clause, context: Context) -> Clause:
         """The clause with the time, and the other rooms, in the place of what refers to them."""
-        items = [self._one(i, context) for i in clause.items]
+        items = self._both([self._one(i, context) for i in clause.items], context)
         first = clause.content[:1]
         leads = bool(first) and first[0].kind is K.TIME and first[0].value.same
         timed = any(i.kind is K.TIME for i in items)
@@ -35,6 +36,24 @@ class References:
         if own:
             self.when = combine(own)
         return changed
+
+    def _both(self, items: list[Item], context: Context) -> list[Item]:
+        """`tank 1 above 8, tank 2 above 9, both below 15`: the two that were named before."""
+        kinds = {i.kind for i in items}
+        amount = bool(kinds & {K.NUMBER, K.RANGE})
+        if not amount or kinds & {K.SUBJECT, K.SIGNAL, K.IF, K.UNLESS}:
+            return items
+        found = []
+        for item in items:
+            word = context.text[item.start : item.end].lower()
+            if item.kind is K.FILLER and word in ("both", "all"):
+                named = tuple(dict.fromkeys(a for w in context.before for a in w.assets))
+                alike = len({kind_of(self.site, a) for a in named}) == 1
+                fits = alike and len(named) > 1 and (word == "all" or len(named) == 2)
+                kind = K.SUBJECT if fits else K.UNKNOWN
+                item = replace(item, kind=kind, value=named if fits else word)
+            found.append(item)
+        return found
 
     def _one(self, item: Item, context: Context) -> Item:
         if item.kind is K.TIME and item.value.same:

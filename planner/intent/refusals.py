@@ -1,5 +1,6 @@
 """What is refused or remarked on over the whole of a reading."""
 
+import re
 from collections.abc import Sequence
 
 from graph.intent import UNPLANNED, Constraint, TotalLimit
@@ -28,6 +29,21 @@ def refused_objectives(wishes: Sequence[Wish], site: Site) -> list[str]:
         if objective.quantity == "comfort" and not site.of_kind("zone"):
             found.append(f"Comfort cannot be planned at {site.name}: it has no rooms.")
     return found
+
+
+_ASKS = re.compile(
+    r"(?:^|[,.!?;\n])\s*((?:please\s+|so\s+|and\s+)?(?:is|are|was|were|has|had|does|did|should|"
+    r"shall|will(?!\s+you)|why|what|how|where|which|who|whose)\b(?:[^.!?;\n]|\.(?=\d)){0,300}\?)",
+    re.IGNORECASE,
+)
+
+
+def asked_back(text: str) -> list[str]:
+    """Questions in the text: is the battery above 20 %? They are no wish."""
+    return [
+        f"“{found.strip()}” is a question, and this reads wishes: what is to hold?"
+        for found in _ASKS.findall(text)
+    ]
 
 
 def shares(wishes: Sequence[Wish]) -> list[str]:

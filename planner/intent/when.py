@@ -174,7 +174,9 @@ def condensed(window: Window, now: Now) -> Window:
     first, last = (int(t[:2]) * 60 + int(t[3:]) for t in (window.daily_from, window.daily_to))
     if not one_day or end.hour or end.minute or first >= last:
         return window
-    return Window(
-        start=wall_to_utc(start.date(), first * 60, now)[0],
-        end=wall_to_utc(start.date(), last * 60, now)[0],
-    )
+    hours = {
+        "start": wall_to_utc(start.date(), first * 60, now)[0],
+        "end": wall_to_utc(start.date(), last * 60, now)[0],
+    }
+    # A condition and exceptions stay.
+    return window.model_copy(update={**hours, "daily_from": None, "daily_to": None})
