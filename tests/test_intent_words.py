@@ -120,7 +120,6 @@ ASKED = [
     "import at most 30 kW, hands off the rooms",
     "rooms 20-24 °C, both wings at 22",
     "last week import was over 40 kW, keep the tank above 40 °C",
-    "heat pump off tomorrow from 16:00 to 14:00",
 ]
 
 
