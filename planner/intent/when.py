@@ -78,7 +78,8 @@ def combine(spans: list[When]) -> When:
             whole.notes + span.notes,
             whole.questions + span.questions + questions,
         )
-    if whole.start and whole.end and whole.end <= whole.start:
+    backwards = whole.start and whole.end and whole.end <= whole.start
+    if backwards and not whole.questions:
         ask = "The time ends before it begins: from when until when?"
         whole = replace(whole, questions=(*whole.questions, ask))
     return whole
