@@ -35,6 +35,7 @@ soak: setup
 	PILOTHOUSE_SOAK=20 $(PY) -m pytest --timeout=7200
 	.venv/bin/pilothouse bench decision
 	.venv/bin/pilothouse bench rollouts --check
+	.venv/bin/pilothouse bench safety-filter
 	.venv/bin/pilothouse bench calibration --check
 	.venv/bin/pilothouse run --site scenarios/office_small --against drawing-board \
 		--from 2026-01-12 --to 2026-01-26 --from 2026-07-13 --to 2026-07-27
