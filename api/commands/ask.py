@@ -49,10 +49,20 @@ def _reading_document(reading: Any) -> dict[str, Any]:
     return document
 
 
+def _assumption(said: str) -> str:
+    """What was assumed; what was set aside or mended begins its line by that."""
+    aside = "Set aside as said around the wish: "
+    if said.startswith(aside):
+        return f"set aside, as said around the wish: {said.removeprefix(aside)}"
+    return (
+        f"read: {said}" if said.startswith("“") and " is read as " in said else f"assumed: {said}"
+    )
+
+
 def reading_text(reading: Any) -> str:
     """The restatement, with what was assumed, not understood or asked."""
     lines = [reading.restatement] if reading.restatement else []
-    lines += [f"assumed: {a}" for a in reading.assumptions]
+    lines += [_assumption(a) for a in reading.assumptions]
     lines += [f"not understood: “{n.text}”: {n.why}" + (f"; {n.suggestion}" if n.suggestion else "")
               for n in reading.not_understood]  # fmt: skip
     lines += [f"please say: {q}" for q in reading.questions]

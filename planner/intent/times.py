@@ -184,7 +184,8 @@ def _span(first: Moment, second: Moment, now: Now, until: bool) -> When:
     end = _end(second, now, start.start)
     both = combine([start, end])
     if both.start and both.end and both.end <= both.start:
-        return replace(both, questions=(*both.questions, _ends_early(both, now)))
+        asked = (*start.questions, *end.questions, _ends_early(both, now))
+        return replace(both, questions=asked)
     return replace(both, until=until)
 
 
