@@ -117,6 +117,8 @@ ASKED = [
     "no summer setpoints: rooms 20-24 °C",
     "battery above 30 %. be frugal",
     "first tank at least 40 °C, second at most 50 °C",
+    "soc(18:00) >= 80 %",
+    "north and south rooms at most 24 °C in total",
     "import at most 30 kW, hands off the rooms",
     "rooms 20-24 °C, both wings at 22",
     "last week import was over 40 kW, keep the tank above 40 °C",

@@ -29,7 +29,7 @@ _HARMLESS = (K.FILLER, K.UNKNOWN, K.THEN, K.USE, K.SPEND, K.VAGUE, K.LET, K.KEEP
 _NAMED = (K.SUBJECT, K.QUANTITY, K.ATTRIBUTE, K.SOURCE)  # allowed in names and stated reasons
 # Words that nobody here knows, and that could carry a wish all the same.
 _CARRYING = re.compile(
-    r"\b(hours?|occupied|unoccupied|occupancy|outside|days?|nights?|weeks?|months?|years?|seasons?|"
+    r"\d|\b(hours?|occupied|unoccupied|occupancy|outside|days?|nights?|weeks?|months?|years?|seasons?|"
     r"summer|winter|spring|autumn|christmas|easter|holidays?|shifts?|mornings?|evenings?|"
     r"afternoons?|weekends?|lunch|dawn|dusk|sunrise|sunset|always|until|every|each|all|none|half|"
     r"double|twice|quarter|not|no|never|nothing|neither|nor|without|except|unless|instead|less|"

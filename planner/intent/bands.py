@@ -1,5 +1,7 @@
 """Clauses with numbers: bands, one-sided bounds, caps on import and export, totals."""
 
+import re
+
 from graph.intent import Band, TotalLimit
 from planner.intent.bounds import DIRECTIONS, Bound, is_beyond, is_for_a_moment, read_bound
 from planner.intent.clause import Clause
@@ -12,6 +14,10 @@ from planner.intent.vocabulary import asset_name
 from planner.intent.when import recurring
 from planner.intent.wish import Context, Wish, quote
 from planner.intent.words import unit_sign
+
+_SUM = re.compile(
+    r"\b(in total|total|together|altogether|combined|summed|sum|overall|jointly)\b", re.IGNORECASE
+)
 
 
 def parse_bound(clause: Clause, context: Context) -> Wish | None:
@@ -153,6 +159,10 @@ def _band(clause: Clause, context: Context, bound: Bound) -> Wish | None:
         return Wish(questions=(question,))
     if not signals:
         return None
+    if len(signals) > 1 and _SUM.search(context.text[clause.start : clause.end]):
+        return Wish(questions=(
+            f"The sum over several cannot be bounded: is it each, in {quote(clause, context)}?",
+        ))  # fmt: skip
     assets = tuple(dict.fromkeys(s.split(".", 1)[0] for s in signals))
     deaf = [a for a in assets if kind_of(context.site, a) not in CONTROLLED]
     if deaf:
