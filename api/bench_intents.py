@@ -14,7 +14,8 @@ Numbers are the same within a ten-thousandth (67 °F is no round number of °C).
 `own.jsonl` was written beside the grammar; `blind.jsonl` by somebody who did not know it, and its
 compiled forms from what that person meant, before the grammar was run on any. Where such a wish
 names nothing to make small, the site's default aim is due, and that it is told. The grammar has
-since been widened on the second file: it is no longer blind. Each file has its own figures.
+since been widened on the second file: it is no longer blind. `unseen.jsonl` was written likewise
+after that, and the grammar has not been widened on it. Each file has its own figures.
 
 Exact: the outcome is the same, and the intent in every slot. Slots: the leaves of the two documents
 that agree, over all leaves of either. Silent: an intent came out that is not the one meant, and

@@ -11,8 +11,11 @@ from graph.sitepack import load_site
 
 FOLDER = Path("scenarios/utterances")
 # Floors may rise; what was read wrongly without a word may never be more than none.
-EXACT = {("blind", "compiled"): 92, ("blind", "asked"): 65, ("blind", "refused"): 15}
-SILENT = {"blind": 0, "own": 0}
+EXACT = {
+    ("blind", "compiled"): 92, ("blind", "asked"): 65, ("blind", "refused"): 15,
+    ("unseen", "compiled"): 35, ("unseen", "asked"): 16, ("unseen", "refused"): 10,
+}  # fmt: skip
+SILENT = {"blind": 0, "own": 0, "unseen": 0}
 
 
 @cache
@@ -37,6 +40,8 @@ def test_as_many_blind_utterances_are_read_as_meant_as_when_measured(
 def test_the_blind_utterances_stay_the_ones_that_were_measured() -> None:
     wanted = Counter(r.wanted for r in results_of("blind"))
     assert wanted == {"compiled": 112, "asked": 68, "refused": 20}
+    wanted = Counter(r.wanted for r in results_of("unseen"))
+    assert wanted == {"compiled": 90, "asked": 16, "refused": 14}
     assert {p.stem for p in published()} == set(SILENT)
 
 
@@ -50,6 +55,19 @@ def test_an_assumption_that_was_due_and_is_not_told_is_no_match() -> None:
     assert judge({**due, "text": "battery above 20 %"}, site).exact
     assert not judge({**due, "text": "minimise cost, battery above 20 %"}, site).exact
     assert not judge({**due, "text": "battery above 20 %. feed the cat"}, site).exact
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["heat pump off from 10:00 to 14:00; heat pump power at least 6 kW from 11:00 to 12:00, must",
+     "no battery today; the battery must discharge at least 5 kW from 17:00 to 19:00"],
+)  # fmt: skip
+def test_what_is_to_stand_still_cannot_be_asked_to_run(text: str) -> None:
+    site = load_site(Path("scenarios/microgrid")).site
+    moment = {"text": text, "outcome": "asked", "says": "contradict each other"}
+    assert judge(moment, site).exact
+    apart = text.replace("from 11:00 to 12:00", "from 15:00 to 16:00")
+    assert apart == text or judge({**moment, "text": apart}, site).got == "compiled"
 
 
 def test_several_files_have_their_figures_apart() -> None:

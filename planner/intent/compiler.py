@@ -140,7 +140,8 @@ def _assemble(context: Context, left: tuple[NotUnderstood, ...], actor: str) -> 
     aims, assumed = assumed_aim(wishes, constraints, left, site)
     ranking = rank([*wishes, *aims], constraints)
     refused += horizon.refused
-    questions += [*horizon.questions, *contradictions(constraints), *ranking.questions]
+    clashes = contradictions(site, constraints, horizon.start, horizon.end)
+    questions += [*horizon.questions, *clashes, *ranking.questions]
     questions += [
         f"“{c.text.strip()}” lies outside the planned time: is the time right?"
         for c in constraints

@@ -134,7 +134,7 @@ def checked(wanted: Wanted, text: str, site: Site, now: datetime, actor: str) ->
         *refused_objectives(wishes, site),
         *(r for c in wanted.constraints for r in refused_constraint(c, site)),
         *unclear_constraints(wanted.constraints),
-        *contradictions(wanted.constraints),
+        *contradictions(site, wanted.constraints, start, end),
     ]
     if wrong:
         raise InputError(wrong[0])

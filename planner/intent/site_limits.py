@@ -2,11 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
-from graph.intent import Band, Constraint, StartLimit, Window
+import numpy as np
+
+from graph.intent import Band, Constraint, KeepOff, StartLimit, Window
 from graph.site import Site
 from planner.intent.vocabulary import asset_name
 from planner.intent.words import number, unit_sign
+from sandbox.windows import window_mask
+
+MINUTE_S = 60.0
+Span = tuple[datetime, datetime]
 
 
 def refused_constraint(constraint: Constraint, site: Site) -> tuple[str, ...]:
@@ -89,17 +96,31 @@ def reach_words(site: Site, signal: str) -> str:
     return f"can only be between {number(first)} and {number(last)} {unit}"
 
 
-def contradictions(constraints: Sequence[Constraint]) -> tuple[str, ...]:
-    """Bands of one signal that leave nothing between them where both hold."""
+def contradictions(
+    site: Site, constraints: Sequence[Constraint], start: datetime, end: datetime
+) -> tuple[str, ...]:
+    """Wishes that leave nothing between them where both hold.
+
+    Bands of one signal, and a standstill beside a band that asks the same machine to run.
+    """
     bands = [c for c in constraints if isinstance(c, Band)]
-    found = []
+    span, zone = (start, end), site.zone_info
+    found = [
+        f"“{a.text.strip()}” and “{b.text.strip()}” contradict each other: what stands still "
+        "gives nothing. Which one holds?"
+        for a in constraints
+        for b in bands
+        if isinstance(a, KeepOff)
+        and _asks_to_run(site, a.point, b)
+        and _overlap(a.window, b.window, span, zone)
+    ]
     for i, a in enumerate(bands):
         for b in bands[i + 1 :]:
             lows = [x.minimum for x in (a, b) if x.minimum is not None]
             highs = [x.maximum for x in (a, b) if x.maximum is not None]
             if not set(a.signals) & set(b.signals) or not lows or not highs:
                 continue
-            if max(lows) > min(highs) and _overlap(a.window, b.window):
+            if max(lows) > min(highs) and _overlap(a.window, b.window, span, zone):
                 found.append(
                     f"“{a.text.strip()}” and “{b.text.strip()}” contradict each other: "
                     f"{number(max(lows))} is above {number(min(highs))}. Which one holds?"
@@ -107,27 +128,30 @@ def contradictions(constraints: Sequence[Constraint]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _overlap(a: Window, b: Window) -> bool:
+def _asks_to_run(site: Site, point: str, band: Band) -> bool:
+    """Whether the band leaves out zero for the point, or for the power of its machine."""
+    asset = next(p.asset for p in site.setpoints if p.id == point)
+    zero_out = (band.minimum or 0.0) > 0.0 or (band.maximum or 0.0) < 0.0
+    return zero_out and any(
+        s == point or (site.signal(s).asset == asset and site.signal(s).unit == "kW")
+        for s in band.signals
+    )
+
+
+def _overlap(a: Window, b: Window, span: Span, zone: ZoneInfo) -> bool:
+    """Whether both windows hold in some minute; what depends on a forecast may always hold."""
     bare = [w.model_copy(update={"exceptions": ()}) for w in (a, b)]
     if bare[1] in a.exceptions or bare[0] in b.exceptions:
         return False
-    if a.start and b.end and a.start >= b.end:
-        return False
-    if b.start and a.end and b.start >= a.end:
-        return False
-    hours = [(w.daily_from, w.daily_to) for w in (a, b) if w.daily_from]
-    if len(hours) == 2 and not _hours_overlap(*hours):
-        return False
-    return not (a.days and b.days and not set(a.days) & set(b.days))
-
-
-def _hours_overlap(a: tuple[str | None, str | None], b: tuple[str | None, str | None]) -> bool:
-    def minutes(span: tuple[str | None, str | None]) -> set[int]:
-        first, last = (int((t or "0:0")[:2]) * 60 + int((t or "00:00")[3:]) for t in span)
-        length = (last - first) % 1440 or 1440
-        return {(first + k) % 1440 for k in range(length)}
-
-    return bool(minutes(a) & minutes(b))
+    minutes = max(1, int((span[1] - span[0]).total_seconds() // MINUTE_S))
+    masks = [
+        window_mask(
+            w.model_copy(update={"exceptions": tuple(e for e in w.exceptions if not e.condition)}),
+            span[0], MINUTE_S, minutes, zone, held=lambda _: np.ones(minutes, dtype=bool),
+        )
+        for w in (a, b)
+    ]  # fmt: skip
+    return bool((masks[0] & masks[1]).any())
 
 
 def outside(constraint: Constraint, start: datetime, end: datetime) -> bool:
