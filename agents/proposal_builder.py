@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from agents.learned import is_learned
 from agents.safeguards import build_rollout, build_void_guards
 from graph.canonical import digest
 from graph.evaluation import CanaryResult, Outcome, ShadowResult
@@ -239,7 +240,7 @@ def assemble(site: Site, snapshot: Snapshot, parts: Parts) -> ControlProposal:
 
 def basis(plan: Plan) -> str:
     """The solve in one line, or that there was none."""
-    if plan.source.startswith("policy:"):
+    if is_learned(plan):
         return f"{plan.source}: a learned policy behind the safety filter, no solve; " + "; ".join(
             plan.notes
         )
