@@ -32,6 +32,6 @@ class Figure:
     def text(self) -> str:
         """For a terminal."""
         sign = ">=" if self.at_least else "<="
-        target = "" if self.target is None else f"target {sign} {self.target:g}"
+        target = "" if self.target is None else f"target {sign} {self.target:.4g}"
         mark = "" if self.target is None else ("ok" if self.ok else "MISSED")
         return f"{self.name:58}{self.value:10.3f} {self.unit:6}{target:18}{mark:8}{self.note}"
